@@ -42,7 +42,7 @@ fi
 
 apt-get update -q
 apt-get install -qy --no-install-recommends \
-	gcc g++ libc6-dev make python3 golang-go libboost-fiber-dev nginx wrk
+	gcc g++ libc6-dev liburing-dev make python3 golang-go libboost-fiber-dev nginx wrk
 
 if [ ! -x /usr/lib/go-1.24/bin/go ]; then
 	go124 bookworm-backports || go124 trixie ||
