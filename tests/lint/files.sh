@@ -24,6 +24,6 @@ good lib/core/g.c 'a proper file' <<<"$spdx"
 bad lib/core/g.c 'a missing licence' <<<'int x;'
 bad lib/core/g.c 'white space at the end' <<<"$spdx "
 bad lib/core/g.c 'a note to finish later' <<<"$spdx TO""DO"
-bad lib/core/g.c 'thread-local storage' <<<"$spdx __""thread"
+bad lib/core/g.c 'thread-local storage' <<<"$(printf '%s\nstatic __''thread int x;' "$spdx")"
 bad lib/core/g.c 'a file of 701 lines' <<<"$spdx$(printf '\n%.0s' {1..700}; echo x)"
 tree 'licence, length, white space, nothing left behind, no thread-local storage'

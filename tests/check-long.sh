@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# make check-long: make check with many seeds, then the stress programs under every build and the
+# fuzzers, with one final count. Leaves a dated summary in docs/results. SIM_SEEDS sets the seeds of
+# each simulated program, LONG_TIMEOUT the limit of one program in seconds.
+set -u -o pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+mkdir -p docs/results
+report=docs/results/$(date -u +%Y-%m-%d)-check-long.txt
+export TIMEOUT=${LONG_TIMEOUT:-1800}
+export SIM_SEEDS=${SIM_SEEDS:-10000}
+RESULTS=$(mktemp -d)
+export RESULTS
+trap 'rm -rf "$RESULTS"' EXIT
+
+plan() {
+	local source build procs
+	for source in tests/stress/*.c; do
+		[ -e "$source" ] || continue
+		for build in build build/clang build/asan build/tsan; do
+			for procs in 1 2 8; do
+				echo "${build##*/}-p$procs RINGO_PROCS=$procs $build/${source%.c}"
+			done
+		done
+	done
+	for source in tests/fuzz/*.sh; do
+		[ ! -e "$source" ] || echo "fuzz - $source"
+	done
+}
+
+{
+	date -u +'%Y-%m-%d %H:%M UTC'
+	echo "commit $(git describe --always --dirty), kernel $(uname -r), $(nproc) CPUs"
+	gcc --version | head -n 1
+	clang --version | head -n 1
+	echo "$SIM_SEEDS seeds for each simulated program"
+	echo
+	KEEP_GOING=1 tests/check.sh
+	plan | JOBS=1 tests/run_tests.sh
+} 2>&1 | tee "$report"

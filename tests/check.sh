@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# make check: builds every variant and runs what belongs to every change, with one final count.
+# About 20 minutes at most on 2 CPUs. SIM_SEEDS sets the seeds of each simulated program.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+# Slow under valgrind, so only what exercises memory and switches most; names of tests/unit and tests/run.
+valgrind='chan select mutex stack timer'
+
+if [ -z "${RESULTS:-}" ]; then
+	RESULTS=$(mktemp -d)
+	trap 'rm -rf "$RESULTS"' EXIT
+fi
+export RESULTS
+
+cpus=$(nproc)
+
+# build NAME MAKE_ARGUMENTS...: counted as one test; false when it failed
+build() {
+	local name=$1
+	shift
+	echo "build - make -s -j$cpus W=error $*" |
+		KEEP_GOING=1 JOBS=1 TIMEOUT=600 tests/run_tests.sh | tee "$RESULTS/$name.build" &&
+		! grep -q '^FAIL' "$RESULTS/$name.build"
+}
+
+# plan GROUP ENVIRONMENT DIR KIND...: the programs of tests/KIND built in DIR
+plan() {
+	local group=$1 env=$2 dir=$3 kind source
+	shift 3
+	for kind; do
+		for source in tests/"$kind"/*.c; do
+			[ ! -e "$source" ] || echo "$group $env $dir/${source%.c}"
+		done
+	done
+}
+
+# plan_procs GROUP ENVIRONMENT DIR: unit and run with 1, 2 and 8 Ps
+plan_procs() {
+	local procs
+	for procs in 1 2 8; do
+		plan "$1-p$procs" "RINGO_PROCS=$procs$2" "$3" unit run
+	done
+}
+
+plan_scripts() {
+	local script
+	for script in tests/lint/*.sh tests/install/*.sh tests/run/*.sh; do
+		case $script in
+		*/common.sh | *'*'*) ;;
+		*) echo "scripts O=build $script" ;;
+		esac
+	done
+}
+
+plan_valgrind() {
+	local name program
+	for name in $valgrind; do
+		for program in build/tests/unit/$name build/tests/run/$name; do
+			[ ! -x "$program" ] ||
+				echo "valgrind RINGO_PROCS=2 valgrind -q --error-exitcode=99" \
+					"--trace-children=yes --fair-sched=yes $program"
+		done
+	done
+}
+
+# A test leaves through _exit, where the sanitizer would not report any more.
+tsan=,TSAN_OPTIONS=halt_on_error=1
+
+{
+	build gcc all tests && plan_procs gcc '' build >&3
+	build clang O=build/clang CC=clang all tests && plan clang - build/clang unit run >&3
+	build asan O=build/asan SAN=address,undefined tests && plan_procs asan '' build/asan >&3
+	build tsan O=build/tsan SAN=thread CC=clang tests && plan_procs tsan $tsan build/tsan >&3
+	build sim O=build/sim SIM=1 tests &&
+		plan sim "RINGO_SIM_SEEDS=${SIM_SEEDS:-500}" build/sim sim >&3
+	plan_scripts >&3
+	plan_valgrind >&3
+} 3>"$RESULTS/plan"
+
+# As many at a time as there are CPUs: limits of time in tests have to hold on a busy machine anyway.
+JOBS=$cpus tests/run_tests.sh <"$RESULTS/plan"
