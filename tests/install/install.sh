@@ -5,26 +5,10 @@
 # builds a program against the shared and the static library, and no symbols but ringo's.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. tests/tap.sh
 
-tests=0
-failures=0
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
-
-# result DESCRIPTION COMMAND...: one TAP result; the output of a command that fails is shown
-result() {
-	local description=$1 output
-	shift
-
-	tests=$((tests + 1))
-	if output=$("$@" 2>&1); then
-		echo "ok $tests $description"
-	else
-		printf '%s\n' "$output" | sed 's/^/# /'
-		echo "not ok $tests $description"
-		failures=$((failures + 1))
-	fi
-}
 
 # The headers are not taken for system headers, whose warnings compilers hide.
 ringo() {
@@ -95,5 +79,4 @@ done
 result 'only ringo_ symbols are exported, with their version' exports
 result 'each declared function is exported' promises
 result 'make uninstall leaves no file' uninstall
-echo "1..$tests"
-[ $failures = 0 ]
+finish

@@ -6,22 +6,7 @@
 # nothing in a good one.
 set -u
 
-tests=0
-failures=0
-
-# result DESCRIPTION COMMAND...: one TAP result from the status of the command
-result() {
-	local description=$1
-	shift
-
-	tests=$((tests + 1))
-	if "$@"; then
-		echo "ok $tests $description"
-	else
-		echo "not ok $tests $description"
-		failures=$((failures + 1))
-	fi
-}
+. "$(dirname "${BASH_SOURCE[0]}")/../tap.sh"
 
 # scan_sample PATH: scan a tree with one file, its text on stdin
 scan_sample() {
@@ -42,17 +27,17 @@ good() {
 	result "accepts $2" [ -z "$(scan_sample "$1")" ]
 }
 
-# tree RULE: scan the repository, print the faults, end the program
-tree() {
+no_faults() {
 	local faults
-
-	cd "$(dirname "$0")/../.." || exit 1
 	faults=$(scan)
-	[ -z "$faults" ] || printf '%s\n' "$faults" | sed 's/^/# /'
-	result "$1" [ -z "$faults" ]
-	echo "1..$tests"
-	[ $failures = 0 ]
-	exit
+	[ -z "$faults" ] || { printf '%s\n' "$faults"; return 1; }
+}
+
+# tree RULE: scan the repository and end the program
+tree() {
+	cd "$(dirname "$0")/../.." || exit 1
+	result "$1" no_faults
+	finish
 }
 
 # the files of the tree whose names match one of the patterns, without what is built
