@@ -8,9 +8,10 @@ if ! command -v shellcheck >/dev/null; then
 	exit 4
 fi
 
+# 1091: sourced files are checked by themselves. 2317: functions are called through result().
 scan() {
 	{ files '*.sh'; files run | grep '^\.ci/'; } |
-		xargs -r shellcheck --exclude SC1091 --format gcc
+		xargs -r shellcheck --exclude SC1091,SC2317 --format gcc
 }
 
 # shellcheck disable=SC2016 # a sample
