@@ -75,7 +75,7 @@ examples: lib $(examples)
 # ---- rules -------------------------------------------------------------------------------------
 
 # Objects are rebuilt when the command line that builds them has changed.
-flags := $(CC) $(lib_flags)
+flags := $(CC) $(lib_flags) $(test_flags)
 $(O)/flags: force
 	$(Q)mkdir -p $(@D); echo '$(flags)' | cmp -s - $@ || echo '$(flags)' >$@
 
