@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Run the contestants side by side and print one table.
+
+Rounds go over all cases; within a round the contestants of a case run one after the other, beginning
+with another one each round. A ratio is taken between the two runs of the same case and round, and
+the table shows the median of these: a disturbance of the machine hits both sides or is outvoted.
+
+Servers and programs with one P have CPU 0 (the first allowed one), the load has the next.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import machine
+import table
+from cases import CASES
+
+TIMEOUT = 60            # of one program, in seconds
+SLOW = 15               # a program that takes longer than this is not run again
+LOAD_SECONDS = 1.5
+BODY = b"x" * 127 + b"\n"
+CPUS = sorted(os.sched_getaffinity(0))
+
+NGINX_CONF = """
+daemon off;
+pid {dir}/nginx.pid;
+error_log stderr error;
+worker_processes 1;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    client_body_temp_path {dir}; proxy_temp_path {dir}; fastcgi_temp_path {dir};
+    uwsgi_temp_path {dir}; scgi_temp_path {dir};
+    server {{ listen 127.0.0.1:{port}; root {dir}/www; }}
+}}
+"""
+
+
+class Failed(Exception):
+    """A contestant did not give its figures; the message says why."""
+
+
+def prepare(cpus):
+    """In the child: its CPUs, and as many files as the hard limit allows."""
+    def run():
+        os.sched_setaffinity(0, cpus)
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return run
+
+
+def environment(procs):
+    return dict(os.environ, GOMAXPROCS=str(procs), RINGO_PROCS=str(procs))
+
+
+def execute(command, cpus, procs=1):
+    """Run a program to its end; its standard output."""
+    try:
+        done = subprocess.run(command, preexec_fn=prepare(cpus), env=environment(procs),
+                              capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"took more than {TIMEOUT} s") from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise Failed(f"status {done.returncode}: {last}")
+    return done.stdout
+
+
+def figures(output):
+    return {k: float(v) for k, v in (line.split() for line in output.splitlines())}
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for_port(port, process):
+    for _ in range(500):
+        if process.poll() is not None:
+            raise Failed(f"server ended with status {process.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.01)
+    raise Failed("server does not listen")
+
+
+@contextmanager
+def server(command, port):
+    """A server on CPU 0 with one P, listening; ended together with what it has started."""
+    with tempfile.TemporaryFile() as messages:
+        process = subprocess.Popen(command, preexec_fn=prepare(CPUS[:1]), env=environment(1),
+                                   start_new_session=True, stdout=messages, stderr=messages)
+        try:
+            wait_for_port(port, process)
+            yield process.pid
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def cpu_ns(pid):
+    """CPU time of a process and its children, all threads."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        total += int((task / "schedstat").read_text().split()[0])
+        total += sum(cpu_ns(child) for child in (task / "children").read_text().split())
+    return total
+
+
+class Bench:
+    def __init__(self, programs, scratch):
+        self.bin = programs
+        self.dir = Path(scratch)
+        self.dir.chmod(0o755)       # nginx's worker is another user
+        (self.dir / "www").mkdir()
+        (self.dir / "www" / "file").write_bytes(BODY)
+        self.gs = min(1000000, machine.memory_available() // 12000 // 100000 * 100000) or 50000
+
+    def present(self, case, who):
+        if who == "nginx":
+            return bool(shutil.which("nginx") and shutil.which("wrk"))
+        if case.kind == "http" and not shutil.which("wrk"):
+            return False
+        return (self.bin / f"{who}-{case.kind}").exists()
+
+    def title(self, case):
+        return case.title.replace("GS", "1M" if self.gs == 1000000 else str(self.gs))
+
+    def run(self, case, who):
+        return getattr(self, case.kind)(case, who)
+
+    def micro(self, case, who):
+        args = [str(self.gs if a == "GS" else a) for a in case.args]
+        return figures(execute([self.bin / f"{who}-micro", *args], CPUS[:case.procs], case.procs))
+
+    def echo(self, case, who):
+        port = free_port()
+        with server([self.bin / f"{who}-echo", str(port)], port) as pid:
+            return figures(execute([self.bin / "load-echo", str(port), str(case.connections),
+                                    str(LOAD_SECONDS), str(pid)], CPUS[:2][-1:]))
+
+    def http_command(self, who, port):
+        root = str(self.dir / "www")
+        if who == "nginx":
+            conf = self.dir / "nginx.conf"
+            conf.write_text(NGINX_CONF.format(dir=self.dir, port=port))
+            return ["nginx", "-c", str(conf), "-e", "stderr"]
+        if who == "ringo":
+            return [self.bin / "ringo-http", "-l", f"127.0.0.1:{port}", "-r", root]
+        return [self.bin / f"{who}-http", str(port), root]
+
+    def http(self, case, who):
+        port = free_port()
+        with server(self.http_command(who, port), port) as pid:
+            check_file(port)
+            self.wrk(case, port, 1)
+            before = cpu_ns(pid)
+            requests, per_s = self.wrk(case, port, 2)
+            return {"cpu_ns": (cpu_ns(pid) - before) / requests, "per_s": per_s}
+
+    def wrk(self, case, port, seconds):
+        out = execute(["wrk", "-t1", f"-c{case.connections}", f"-d{seconds}s",
+                       f"http://127.0.0.1:{port}/file"], CPUS[:2][-1:])
+        if "Non-2xx" in out or "Socket errors" in out:
+            raise Failed("wrong answers under load")
+        return (int(re.search(r"(\d+) requests in", out).group(1)),
+                float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)))
+
+
+def check_file(port):
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        c.request("GET", "/file")
+        answer = c.getresponse()
+        if answer.status != 200 or answer.read() != BODY:
+            raise Failed(f"wrong answer, status {answer.status}")
+    except (OSError, http.client.HTTPException) as e:
+        raise Failed(f"no answer: {e!r}") from None
+    finally:
+        c.close()
+
+
+class Results:
+    def __init__(self, bench, cases):
+        self.bench = bench
+        self.plan = {c: [w for w in c.who if bench.present(c, w)] for c in cases}
+        self.samples = {(c, m.key, w): {} for c in cases for m in c.metrics for w in self.plan[c]}
+        self.failures = {}
+        self.finished = set()       # too slow or broken: not run again
+
+    def measure(self, case, who, index):
+        began = time.monotonic()
+        try:
+            got = self.bench.run(case, who)
+            for m in case.metrics:
+                self.samples[case, m.key, who][index] = got[m.key]
+        except (Failed, KeyError, ValueError) as e:
+            self.failures[case, who] = str(e)
+            self.finished.add((case, who))
+        if time.monotonic() - began > SLOW:
+            self.finished.add((case, who))
+
+    def round(self, index):
+        for case, plan in self.plan.items():
+            print(f"round {index + 1}: {self.bench.title(case)}", file=sys.stderr, flush=True)
+            shift = index % len(plan) if plan else 0
+            for who in plan[shift:] + plan[:shift]:
+                if (case, who) not in self.finished:
+                    self.measure(case, who, index)
+
+    def blocks(self):
+        return [table.block(self.bench.title(c), m,
+                            {w: self.samples[c, m.key, w] for w in self.plan[c]})
+                for c in self.plan for m in c.metrics]
+
+    def notes(self):
+        absent = {}
+        for c in self.plan:
+            for w in set(c.who) - set(self.plan[c]):
+                absent.setdefault(w, set()).add(c.kind)
+        return ([f"{w} is absent ({', '.join(sorted(kinds))})" for w, kinds in sorted(absent.items())]
+                + [f"{w} failed: {self.bench.title(c)}: {why}"
+                   for (c, w), why in self.failures.items()]
+                + [f"{w} is slow, run once: {self.bench.title(c)}" for c, w in self.finished
+                   if (c, w) not in self.failures])
+
+
+def run_rounds(results, rounds, budget):
+    """As many rounds as asked for and as the time budget allows; at least one."""
+    began = time.monotonic()
+    for i in range(rounds):
+        round_began = time.monotonic()
+        results.round(i)
+        now = time.monotonic()
+        if now - began + (now - round_began) > budget:
+            return i + 1
+    return rounds
+
+
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--bin", type=Path, required=True, help="where the programs are")
+    p.add_argument("--out", type=Path, required=True, help="where the results go")
+    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--only", default="", help="groups, comma separated: "
+                   + ", ".join(dict.fromkeys(c.group for c in CASES)))
+    p.add_argument("--budget", type=int, default=1200, help="seconds in all")
+    args = p.parse_args()
+    args.only = set(filter(None, args.only.split(",")))
+    unknown = args.only - {c.group for c in CASES}
+    if unknown:
+        p.error(f"no such group: {', '.join(unknown)}")
+    return args
+
+
+def main():
+    args = arguments()
+    cases = [c for c in CASES if (not args.only or c.group in args.only) and c.procs <= len(CPUS)]
+    head = machine.head(map(str, args.bin.glob("*")))
+    with tempfile.TemporaryDirectory(prefix="ringo-bench-") as scratch:
+        results = Results(Bench(args.bin.resolve(), scratch), cases)
+        done = run_rounds(results, args.rounds, args.budget)
+    head["load after"] = " ".join(f"{x:.2f}" for x in os.getloadavg())
+    head["rounds"] = str(done) + (f" of {args.rounds} (time budget)" if done < args.rounds else "")
+    blocks, notes = results.blocks(), results.notes()
+    text = table.text(head, blocks, notes)
+    args.out.mkdir(parents=True, exist_ok=True)
+    name = "partial" if args.only else "latest"     # a part does not replace a full run
+    (args.out / f"{name}.txt").write_text(text)
+    (args.out / f"{name}.json").write_text(
+        json.dumps({"head": head, "notes": notes, "figures": blocks}, indent=1) + "\n")
+    print(text, end="")
+
+
+if __name__ == "__main__":
+    main()
