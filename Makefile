@@ -38,15 +38,16 @@ SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-fr
 
 base_flags = -std=gnu11 $(WARNINGS) $(CFLAGS) -fasynchronous-unwind-tables $(SANITIZE) \
 	     -Ilib/include $(CPPFLAGS) -MMD -MP
-# Inside the tree: the whole of glibc, and internal headers as "core/g.h". The empty value of
+ and internal headers as "core/g.h"., and internal headers as "core/g.h". The empty value of
 # _GNU_SOURCE agrees with files that define it themselves.
-tree_flags = $(base_flags) -Ilib -D_GNU_SOURCE= $(if $(SIM),-DRINGO_SIM)
+tree_flags = $(base_flags) -Ilib -iquote . -D_GNU_SOURCE= $(if $(SIM),-DRINGO_SIM)
 lib_flags  = $(tree_flags) -fPIC -fvisibility=hidden
 # Tests of kselftest_harness.h are global functions whose parameters are not all used.
 test_flags = $(tree_flags) -Wno-missing-prototypes -Wno-unused-parameter -Itests -isystem $(KSELFTEST)
 libs       = -luring -lpthread
 
 LDLIBS_httpd = -lhttp_parser
+LDLIBS_httpd_fuzz = -lhttp_parser
 
 # ---- what there is -----------------------------------------------------------------------------
 
@@ -64,6 +65,7 @@ example_src := $(wildcard docs/examples/*.c)
 lib_obj  := $(patsubst %,$(O)/obj/%.o,$(basename $(lib_src)))
 tests    := $(patsubst %.c,$(O)/%,$(test_src))
 examples := $(patsubst docs/%.c,$(O)/%,$(example_src))
+fuzzers  := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/*.c))
 
 archive := $(O)/libringo.a
 shared  := $(O)/libringo.so.$(VERSION)
@@ -71,6 +73,7 @@ shared  := $(O)/libringo.so.$(VERSION)
 lib: $(archive) $(if $(SAN)$(SIM),,$(shared))
 tests: lib $(tests)
 examples: lib $(examples)
+fuzzers: $(fuzzers)
 
 # ---- rules -------------------------------------------------------------------------------------
 
@@ -117,10 +120,18 @@ $(O)/examples/%: $(O)/obj/docs/examples/%.o $(archive)
 	$(Q)mkdir -p $(@D)
 	$(program)
 
+# libFuzzer comes with clang only; what is fuzzed stands in headers, without the library.
+$(O)/tests/fuzz/%: tests/fuzz/%.c $(O)/flags
+	$(Q)mkdir -p $(@D)
+	$(call say,FUZZ,$@) clang -std=gnu11 $(WARNINGS) -g -O1 \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-Ilib/include -Idocs/examples -MMD -MP -o $@ $< $(LDLIBS_$(@F))
+
 $(KSELFTEST)/kselftest_harness.h:
 	$(call say,FETCH,$@) tests/deps.sh kselftest $(@D)
 
--include $(lib_obj:.o=.d) $(test_src:%.c=$(O)/obj/%.d) $(example_src:%.c=$(O)/obj/%.d)
+-include $(lib_obj:.o=.d) $(test_src:%.c=$(O)/obj/%.d) $(example_src:%.c=$(O)/obj/%.d) \
+	 $(fuzzers:=.d)
 
 # ---- dependencies, demo, tests -----------------------------------------------------------------
 
@@ -188,5 +199,5 @@ help:
 
 force:
 .SECONDARY:
-.PHONY: all lib tests examples deps deps-check deps-bench demo bench check check-long lint \
+.PHONY: all lib tests examples fuzzers deps deps-check deps-bench demo bench check check-long lint \
 	install uninstall clean help force

@@ -3,7 +3,7 @@
 #
 # make check-long: make check with many seeds, then the stress programs under every build and the
 # fuzzers, with one final count. Leaves a dated summary in docs/results. SIM_SEEDS sets the seeds of
-# each simulated program, LONG_TIMEOUT the limit of one program in seconds.
+# each simulated program, FUZZ_SECONDS the time of each fuzzer, LONG_TIMEOUT the limit of one program.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -16,7 +16,7 @@ export RESULTS
 trap 'rm -rf "$RESULTS"' EXIT
 
 plan() {
-	local source build procs
+	local source build procs name
 	for source in tests/stress/*.c; do
 		[ -e "$source" ] || continue
 		for build in build build/clang build/asan build/tsan; do
@@ -25,8 +25,13 @@ plan() {
 			done
 		done
 	done
-	for source in tests/fuzz/*.sh; do
-		[ ! -e "$source" ] || echo "fuzz - $source"
+	# New inputs go to the first folder, and a failing one beside it.
+	for source in tests/fuzz/*_fuzz.c; do
+		[ -e "$source" ] || continue
+		name=$(basename "$source" _fuzz.c)
+		mkdir -p "build/fuzz/$name"
+		echo "fuzz - build/tests/fuzz/${name}_fuzz -max_total_time=${FUZZ_SECONDS:-600}" \
+			"-artifact_prefix=build/fuzz/ build/fuzz/$name tests/fuzz/corpus/$name"
 	done
 }
 

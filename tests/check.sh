@@ -55,6 +55,16 @@ plan_scripts() {
 	done
 }
 
+# plan_fuzz: the fuzzers over their corpus alone, nothing random
+plan_fuzz() {
+	local source name
+	for source in tests/fuzz/*_fuzz.c; do
+		name=$(basename "$source" _fuzz.c)
+		[ ! -e "$source" ] ||
+			echo "fuzz - build/tests/fuzz/${name}_fuzz -runs=0 tests/fuzz/corpus/$name"
+	done
+}
+
 plan_valgrind() {
 	local name program
 	for name in $valgrind; do
@@ -76,6 +86,7 @@ tsan=,TSAN_OPTIONS=halt_on_error=1
 	build tsan O=build/tsan SAN=thread CC=clang tests && plan_procs tsan $tsan build/tsan >&3
 	build sim O=build/sim SIM=1 tests &&
 		plan sim "RINGO_SIM_SEEDS=${SIM_SEEDS:-500}" build/sim sim >&3
+	build fuzz fuzzers && plan_fuzz >&3
 	plan_scripts >&3
 	plan_valgrind >&3
 } 3>"$RESULTS/plan"
