@@ -38,7 +38,7 @@ SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-fr
 
 base_flags = -std=gnu11 $(WARNINGS) $(CFLAGS) -fasynchronous-unwind-tables $(SANITIZE) \
 	     -Ilib/include $(CPPFLAGS) -MMD -MP
- and internal headers as "core/g.h"., and internal headers as "core/g.h". The empty value of
+# Inside the tree: "core/g.h", "kmod/uapi/ringo.h", and the whole of glibc. The empty value of
 # _GNU_SOURCE agrees with files that define it themselves.
 tree_flags = $(base_flags) -Ilib -iquote . -D_GNU_SOURCE= $(if $(SIM),-DRINGO_SIM)
 lib_flags  = $(tree_flags) -fPIC -fvisibility=hidden
