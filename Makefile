@@ -125,7 +125,7 @@ $(O)/tests/fuzz/%: tests/fuzz/%.c $(O)/flags
 	$(Q)mkdir -p $(@D)
 	$(call say,FUZZ,$@) clang -std=gnu11 $(WARNINGS) -g -O1 \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		-Ilib/include -Idocs/examples -MMD -MP -o $@ $< $(LDLIBS_$(@F))
+		-D_GNU_SOURCE= -Ilib/include -Idocs/examples -MMD -MP -o $@ $< $(LDLIBS_$(@F))
 
 $(KSELFTEST)/kselftest_harness.h:
 	$(call say,FETCH,$@) tests/deps.sh kselftest $(@D)
