@@ -63,6 +63,8 @@ static void take_request(struct conn *c, struct outcome *o)
 	int status;
 
 	assert(r->used <= c->end - c->start);
+	assert((r->head ? r->head : r->used) <= HEAD_MAX);
+	assert(r->body <= BODY_MAX);
 	assert(r->url.off + r->url.len <= HEAD_MAX);
 	assert(r->since.off + r->since.len <= HEAD_MAX);
 	mix(o, req + r->url.off, r->url.len);
