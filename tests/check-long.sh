@@ -19,9 +19,10 @@ plan() {
 	local source build procs name
 	for source in tests/stress/*.c; do
 		[ -e "$source" ] || continue
-		for build in build build/clang build/asan build/tsan; do
+		for build in gcc clang asan tsan; do
 			for procs in 1 2 8; do
-				echo "${build##*/}-p$procs RINGO_PROCS=$procs $build/${source%.c}"
+				echo "$build-p$procs RINGO_PROCS=$procs" \
+					"build/${build#gcc}/${source%.c}"
 			done
 		done
 	done

@@ -48,6 +48,14 @@ exports() {
 	[ -z "$others" ] || { echo "exported too: $others"; return 1; }
 }
 
+# a static library shares one name space with its user
+archive_names() {
+	local others
+	others=$(nm -g --defined-only "$root/usr/lib/libringo.a" 2>/dev/null | awk 'NF == 3 { print $3 }' |
+		grep -v -e '^ringo_' -e '^rg_')
+	[ -z "$others" ] || { echo "defined too: $others"; return 1; }
+}
+
 # every function that a header promises is in the library
 promises() {
 	local missing
@@ -77,6 +85,7 @@ for compiler in 'gcc -std=gnu11' 'clang -std=gnu11' 'g++ -xc++'; do
 	result "static, $compiler" consumer_static $compiler -Wall -Wextra -Werror
 done
 result 'only ringo_ symbols are exported, with their version' exports
+result 'libringo.a defines only ringo_ and rg_ names' archive_names
 result 'each declared function is exported' promises
 result 'make uninstall leaves no file' uninstall
 finish
