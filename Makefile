@@ -149,7 +149,7 @@ demo: deps
 	$(Q)O=$(O) docs/examples/demo.sh
 
 bench: all
-	$(Q)$(MAKE) --no-print-directory -C tools/bench
+	$(Q)$(MAKE) --no-print-directory -C tools/bench run
 
 check: deps-check
 	$(Q)tests/check.sh
