@@ -146,7 +146,7 @@ deps-bench: deps
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)O=$(O) docs/examples/demo.sh
+	$(Q)O=$(abspath $(O)) docs/examples/demo.sh
 
 bench: all
 	$(Q)$(MAKE) --no-print-directory -C tools/bench run

@@ -45,13 +45,16 @@ plan_procs() {
 	done
 }
 
+# plan_scripts: what needs no variant; then the test scripts with the programs of two variants
 plan_scripts() {
 	local script
-	for script in tests/lint/*.sh tests/install/*.sh tests/run/*.sh; do
-		case $script in
-		*/common.sh | *'*'*) ;;
-		*) echo "scripts O=build $script" ;;
-		esac
+	for script in tests/lint/*.sh tests/install/*.sh; do
+		[ "$script" = tests/lint/common.sh ] || echo "scripts - $script"
+	done
+	for script in tests/run/*.sh; do
+		[ -e "$script" ] || continue
+		echo "scripts O=build,EXAMPLES=build/examples $script"
+		echo "scripts-asan O=build/asan,EXAMPLES=build/asan/examples $script"
 	done
 }
 
@@ -82,7 +85,7 @@ tsan=,TSAN_OPTIONS=halt_on_error=1
 {
 	build gcc all tests && plan_procs gcc '' build >&3
 	build clang O=build/clang CC=clang all tests && plan clang - build/clang unit run >&3
-	build asan O=build/asan SAN=address,undefined tests && plan_procs asan '' build/asan >&3
+	build asan O=build/asan SAN=address,undefined tests examples && plan_procs asan '' build/asan >&3
 	build tsan O=build/tsan SAN=thread CC=clang tests && plan_procs tsan $tsan build/tsan >&3
 	build sim O=build/sim SIM=1 tests &&
 		plan sim "RINGO_SIM_SEEDS=${SIM_SEEDS:-500}" build/sim sim >&3
