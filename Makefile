@@ -136,7 +136,7 @@ $(KSELFTEST)/kselftest_harness.h:
 # ---- dependencies, demo, tests -----------------------------------------------------------------
 
 deps:
-	$(Q)tests/deps.sh build
+	$(Q)tests/deps.sh demo
 
 deps-check:
 	$(Q)tests/deps.sh check

@@ -3,15 +3,16 @@
 #
 # Installs from Debian what a job needs and the machine lacks; silent when nothing is missing.
 #
-#   tests/deps.sh build           the library, the examples and the demo
+#   tests/deps.sh demo            the library, the examples and the demo
 #   tests/deps.sh check           the tests
 #   tests/deps.sh kselftest DIR   the kernel's test harness, out of linux-source-6.1, into DIR
 #
 # Without root and without sudo it prints the command to run and fails.
 set -eu
 
-build='gcc libc6-dev make pkg-config liburing-dev libhttp-parser-dev curl wrk'
-check="$build g++ clang libclang-rt-14-dev llvm valgrind cppcheck shellcheck xz-utils util-linux"
+build='gcc libc6-dev make pkg-config liburing-dev libhttp-parser-dev'
+demo="$build wrk curl linux-perf"
+check="$build wrk curl g++ clang libclang-rt-14-dev llvm valgrind cppcheck shellcheck xz-utils util-linux"
 
 # print the packages of "$@" that are not installed
 missing() {
@@ -72,7 +73,7 @@ fetch_kselftest() {
 
 # shellcheck disable=SC2086 # lists of words
 case ${1:-} in
-build)		install_packages $build ;;
+demo)		install_packages $demo ;;
 check)		install_packages $check ;;
 kselftest)	fetch_kselftest "${2:?directory}" ;;
 *)		sed -n 's/^#   //p' "$0" >&2; exit 2 ;;
