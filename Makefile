@@ -56,11 +56,11 @@ lib_src := $(wildcard $(foreach dir,base arch core ring sync io observe,lib/$(di
 ifeq ($(SIM),)
 lib_src := $(filter-out lib/ring/sim.c,$(lib_src))
 test_dirs := unit run stress
+example_src := $(wildcard docs/examples/*.c)
 else
 test_dirs := sim
 endif
 test_src    := $(wildcard $(foreach dir,$(test_dirs),tests/$(dir)/*.c))
-example_src := $(wildcard docs/examples/*.c)
 
 lib_obj  := $(patsubst %,$(O)/obj/%.o,$(basename $(lib_src)))
 tests    := $(patsubst %.c,$(O)/%,$(test_src))
