@@ -6,6 +6,7 @@
  *
  * SIGINT and SIGTERM stop it: no new connections, idle ones end, requests in progress get two
  * seconds. SIGUSR1 prints counters as "key value" lines on stderr; -v does so at the end.
+ * idle_s bounds the wait for a request and for each step of sending, slow_s the reading of a request.
  *
  * httpd_request.h has the way from bytes to a request, httpd_files.h the files; this is the way of a
  * connection, written as a thread would do it: read a request, answer it, again.
@@ -340,7 +341,7 @@ static void serve(int fd)
 		(void)!ringo_chan_try_send(drained, NULL);
 }
 
-/* One connection too many. It is told so, after its request so that it listens. */
+/* One connection too many: it is told so, in the time that a gentle close takes. */
 static void refuse(int fd)
 {
 	struct conn c;
@@ -488,7 +489,7 @@ static int announce(int lfd)
 	char host[NI_MAXHOST], port[NI_MAXSERV];
 
 	if (getsockname(lfd, (struct sockaddr *)&addr, &len))
-		return -errno;
+		return -ringo_errno;
 	if (getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port),
 			NI_NUMERICHOST | NI_NUMERICSERV))
 		return -EINVAL;
