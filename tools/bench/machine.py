@@ -31,7 +31,8 @@ def memory_available():
 
 def tools(programs):
     """Versions of the compilers and peers; programs: those that were built."""
-    boost = first_line("sed", "-n", "s/^#define BOOST_LIB_VERSION //p", "/usr/include/boost/version.hpp")
+    boost = first_line("sed", "-n", "s/^#define BOOST_LIB_VERSION //p",
+                       "/usr/include/boost/version.hpp")
     found = {
         "gcc": first_line("gcc", "-dumpfullversion"),
         "Go": ", ".join(first_line("go", "version", p, pattern=r"go(\d\S*)$") or p
@@ -52,5 +53,5 @@ def head(programs):
         "kernel": f"{os.uname().release} {os.uname().machine}",
         "tools": tools(programs),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "load before": " ".join(f"{x:.2f}" for x in os.getloadavg()),
+        "load average": " ".join(f"{x:.2f}" for x in os.getloadavg()),
     }

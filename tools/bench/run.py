@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Run the contestants side by side and print one table.
 
-Rounds go over all cases; within a round the contestants of a case run one after the other, beginning
-with another one each round. A ratio is taken between the two runs of the same case and round, and
-the table shows the median of these: a disturbance of the machine hits both sides or is outvoted.
+Rounds go over all cases; within a round the contestants of a case run one after the other,
+beginning with another one each round. A ratio is taken between the two runs of the same case and
+round, and the table shows the median of these: a disturbance of the machine hits both sides or is
+outvoted.
 
 Servers and programs with one P have CPU 0 (the first allowed one), the load has the next.
 """
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import machine
@@ -32,12 +33,13 @@ from cases import CASES
 TIMEOUT = 60            # of one program, in seconds
 SLOW = 15               # a program that takes longer than this is not run again
 LOAD_SECONDS = 1.5
+SETTLE = 0.1            # between programs: what one leaves to the kernel shall not slow the next
 BODY = b"x" * 127 + b"\n"
 CPUS = sorted(os.sched_getaffinity(0))
 
-# ringo's httpd keeps small files in memory and looks at them again each second. nginx comes closest to
-# that with open_file_cache; "nginx-mem" is the fastest that it can do, a body from its configuration.
-# Access to a small file is measurably cheaper for nginx without sendfile.
+# ringo's httpd keeps small files in memory and looks at them again each second. nginx comes closest
+# to that with open_file_cache; "nginx-mem" is the fastest that it can do, a body from its
+# configuration. A small file is measurably cheaper for nginx without sendfile.
 NGINX_CONF = """
 daemon off;
 pid {dir}/nginx.pid;
@@ -76,6 +78,10 @@ def environment(procs):
     return dict(os.environ, GOMAXPROCS=str(procs), RINGO_PROCS=str(procs))
 
 
+def last_line(text):
+    return (text.strip().splitlines() or ["no message"])[-1]
+
+
 def execute(command, cpus, procs=1):
     """Run a program to its end; its standard output."""
     try:
@@ -84,8 +90,7 @@ def execute(command, cpus, procs=1):
     except subprocess.TimeoutExpired:
         raise Failed(f"took more than {TIMEOUT} s") from None
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise Failed(f"status {done.returncode}: {last}")
+        raise Failed(f"status {done.returncode}: {last_line(done.stderr)}")
     return done.stdout
 
 
@@ -99,29 +104,35 @@ def free_port():
         return s.getsockname()[1]
 
 
-def wait_for_port(port, process):
-    for _ in range(500):
-        if process.poll() is not None:
-            raise Failed(f"server ended with status {process.returncode}")
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.01)
-    raise Failed("server does not listen")
+def listens(port):
+    with suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    return False
 
 
 @contextmanager
 def server(command, port):
     """A server on CPU 0 with one P, listening; ended together with what it has started."""
-    with tempfile.TemporaryFile() as messages:
+    with tempfile.TemporaryFile("w+") as messages:
         process = subprocess.Popen(command, preexec_fn=prepare(CPUS[:1]), env=environment(1),
                                    start_new_session=True, stdout=messages, stderr=messages)
         try:
-            wait_for_port(port, process)
+            end = time.monotonic() + 5
+            while process.poll() is None and not listens(port):
+                if time.monotonic() > end:
+                    raise Failed("server does not listen")
+                time.sleep(0.01)
             yield process.pid
+        except (Failed, OSError):
+            if process.poll() is None:
+                raise
+            messages.seek(0)
+            raise Failed(f"server ended with status {process.returncode}: "
+                         f"{last_line(messages.read())}") from None
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
@@ -218,6 +229,7 @@ class Results:
         self.finished = set()       # too slow or broken: not run again
 
     def measure(self, case, who, index):
+        time.sleep(SETTLE)
         began = time.monotonic()
         try:
             got = self.bench.run(case, who)
@@ -247,7 +259,7 @@ class Results:
         for c in self.plan:
             for w in set(c.who) - set(self.plan[c]):
                 absent.setdefault(w, set()).add(c.kind)
-        return ([f"{w} is absent ({', '.join(sorted(kinds))})" for w, kinds in sorted(absent.items())]
+        return ([f"{w} is absent ({', '.join(sorted(k))})" for w, k in sorted(absent.items())]
                 + [f"{w} failed: {self.bench.title(c)}: {why}"
                    for (c, w), why in self.failures.items()]
                 + [f"{w} is slow, run once: {self.bench.title(c)}" for c, w in self.finished
@@ -289,7 +301,6 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ringo-bench-") as scratch:
         results = Results(Bench(args.bin.resolve(), scratch), cases)
         done = run_rounds(results, args.rounds, args.budget)
-    head["load after"] = " ".join(f"{x:.2f}" for x in os.getloadavg())
     head["rounds"] = str(done) + (f" of {args.rounds} (time budget)" if done < args.rounds else "")
     blocks, notes = results.blocks(), results.notes()
     text = table.text(head, blocks, notes)

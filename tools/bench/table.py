@@ -64,9 +64,10 @@ def line(r, higher):
     chapter = r.get("chapter", {})
     target = r.get("own target") or r.get("target")
     ratio = r.get("ratio")
+    if "bound" in chapter:
+        chapter = {"text": f"{number(chapter['bound'])} {chapter['verdict']}"}
     return LAYOUT.format(
-        "  " + r["who"], number(r["median"]), spread(r["samples"]),
-        chapter.get("text") or (f"{number(chapter['bound'])} {chapter['verdict']}" if chapter else ""),
+        "  " + r["who"], number(r["median"]), spread(r["samples"]), chapter.get("text", ""),
         number(ratio["median"]) if ratio else "",
         f"{number(ratio['min'])}..{number(ratio['max'])}" if ratio else "",
         bound_text(target, higher) if target else "").rstrip()
@@ -81,8 +82,8 @@ def summary(blocks):
 
 
 def text(head, blocks, notes):
-    out = [f"{k + ':':<12} {v}" for k, v in head.items()]
-    out += [f"{'note:':<12} {n}" for n in notes]
+    out = [f"{k + ':':<13} {v}" for k, v in head.items()]
+    out += [f"{'note:':<13} {n}" for n in notes]
     out += ["", LAYOUT.format(*HEADINGS).rstrip()]
     for b in blocks:
         out.append(f"{b['title']} [{b['unit']}]")

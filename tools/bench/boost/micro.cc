@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * micro WORKLOAD ARG: the small workloads on Boost.Fiber; the twin of ringo/micro.c. One thread, since
- * fibers stay on theirs unless the program brings a scheduler of its own. Stacks are 16 KiB: from a
- * pool where fibers come and go, plain where a million lie (the pool would touch a page of each).
+ * micro WORKLOAD ARG: the small workloads on Boost.Fiber; the twin of ringo/micro.c. One thread,
+ * since fibers stay on theirs unless the program brings a scheduler of its own. Stacks are 16 KiB:
+ * from a pool where fibers come and go, plain where a million lie (the pool would touch a page of
+ * each). No echo: Boost.Fiber does no I/O of its own.
  */
 #include <boost/fiber/all.hpp>
 #include <boost/fiber/pooled_fixedsize_stack.hpp>

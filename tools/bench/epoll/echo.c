@@ -3,10 +3,10 @@
  * echo PORT: TCP echo on loopback, the hand-written event loop that ringo is measured against.
  *
  * Edge triggered, each connection registered once for both directions: EPOLLOUT costs nothing while
- * the send buffer has room, because the kernel reports it only after a send has failed. A read that
+ * the send buffer has room, for the kernel wakes for it only after a send has failed. A read that
  * does not fill the buffer has emptied the socket, so the read that would say EAGAIN is left out,
- * unless the peer has closed: that must be seen now, no other edge will come. What is unsent stays in
- * the connection's buffer, and nothing is read until it has left.
+ * unless the peer has closed: that must be seen now, no other edge will come. What is unsent stays
+ * in the connection's buffer, and nothing is read until it has left.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * micro WORKLOAD ARG: the small workloads on POSIX threads; the twin of ringo/micro.c. Counts are
- * smaller, since the figures are per thread and a thread costs about 10 us. A channel without a buffer
- * is a pair of semaphores here (the fastest hand-over that glibc offers), a buffered one a ring under
- * a mutex with two conditions. Sleepers are absent: Linux does not hold a million threads by default.
+ * smaller, since the figures are per thread and a thread costs about 10 us. A channel without a
+ * buffer is a pair of semaphores here (the fastest hand-over that glibc offers), a buffered one a
+ * ring under a mutex with two conditions. Sleepers are absent: Linux does not hold a million
+ * threads by default.
  */
 #include <pthread.h>
 #include <sched.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * micro WORKLOAD ARG: the small workloads, for ringo. The twins of this program in go/, pthread/ and
- * boost/ do the same steps under the same names. The number of Ps comes from RINGO_PROCS.
+ * micro WORKLOAD ARG: the small workloads, for ringo. The twins of this program in go/, pthread/
+ * and boost/ do the same steps under the same names. The number of Ps comes from RINGO_PROCS.
  */
 #include <ringo.h>
 
