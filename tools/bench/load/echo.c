@@ -4,9 +4,9 @@
  *
  * Every connection has one request of 64 bytes under way; the answer is checked. After a warm-up
  * of a quarter of SECONDS the requests of SECONDS are counted, and the CPU time that all threads
- * of PID took meanwhile (in ns, from schedstat). A request is a send linked to a receive in one ring
- * with deferred completions: one system call per batch, so that one core of load suffices for one
- * of server.
+ * of PID took meanwhile (in ns, from schedstat). A request is a send linked to a receive in one
+ * ring with deferred completions: one system call per batch, so that one core of load suffices
+ * for one of server.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
