@@ -4,11 +4,12 @@
 # httpd (docs/examples) as its clients see it: answers, attacks, slow and silent clients, exhausted
 # descriptors, the end. Needs curl. EXAMPLES is the folder of the built examples.
 #
-# shellcheck disable=SC2317 # check runs functions by name
+# shellcheck disable=SC2317 # result runs functions by name
 #
 # Every wait has a bound; times are checked against bounds that a busy machine keeps.
 
 cd "$(dirname "$0")/../.." || exit 1
+. tests/tap.sh
 ulimit -Sn "$(ulimit -Hn)"
 httpd=${EXAMPLES:-build/examples}/httpd
 [ -x "$httpd" ] || { echo "1..0 # SKIP no $httpd"; exit 4; }
@@ -22,25 +23,6 @@ nofile=
 trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null; rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM
 trap '' PIPE             # the server may close first
-
-planned=55
-count=0
-failed=0
-echo "1..$planned"
-
-# check NAME COMMAND...: one test
-check() {
-	local name=$1
-	shift
-	count=$((count + 1))
-	if "$@"; then
-		echo "ok $count - $name"
-	else
-		echo "not ok $count - $name"
-		echo "# failed: $*"
-		failed=$((failed + 1))
-	fi
-}
 
 between() { [ "$1" -ge "$2" ] && [ "$1" -le "$3" ]; }
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
@@ -165,77 +147,77 @@ mkfifo "$root/fifo"
 answers() {
 	local i same=0 body
 	start -q
-	check 'GET gives the file' [ "$(get "$url/small.txt")" = small ]
-	check 'a directory gives its index.html' [ "$(get "$url/")" = '<h1>index</h1>' ]
-	check 'a directory without its slash is redirected' \
+	result 'GET gives the file' [ "$(get "$url/small.txt")" = small ]
+	result 'a directory gives its index.html' [ "$(get "$url/")" = '<h1>index</h1>' ]
+	result 'a directory without its slash is redirected' \
 		[ "$(get -o /dev/null -w '%{redirect_url}' "$url/sub")" = "$url/sub/" ]
-	check 'a directory without index.html is not listed' status_is 403 "$url/bare/"
-	check 'a redirection does not lead to another host' \
+	result 'a directory without index.html is not listed' status_is 403 "$url/bare/"
+	result 'a redirection does not lead to another host' \
 		[ "$(get -o /dev/null -w '%{redirect_url}' "$url//sub")" = "$url/sub/" ]
-	check 'an encoded path is decoded once' [ "$(get "$url/a%20b/c%25d.txt")" = spaced ]
-	check 'an empty file is an empty answer' [ "$(get -w '%{http_code}' "$url/empty")" = 200 ]
-	check 'HEAD gives the length and no body' \
+	result 'an encoded path is decoded once' [ "$(get "$url/a%20b/c%25d.txt")" = spaced ]
+	result 'an empty file is an empty answer' [ "$(get -w '%{http_code}' "$url/empty")" = 200 ]
+	result 'HEAD gives the length and no body' \
 		grep -qi '^content-length: 6' <(get -I "$url/small.txt" | tr -d '\r')
-	check 'the type follows the suffix' \
+	result 'the type follows the suffix' \
 		[ "$(get -o /dev/null -w '%{content_type}' "$url/")" = 'text/html; charset=utf-8' ]
-	check 'an unknown file is 404' status_is 404 "$url/none"
-	check 'POST is 405, its body is read and the connection kept' \
+	result 'an unknown file is 404' status_is 404 "$url/none"
+	result 'POST is 405, its body is read and the connection kept' \
 		[ "$(get -d x=1 -w '%{http_code}' -o /dev/null "$url/" --next -s -m 5 "$url/small.txt")" = \
 		405small ]
-	check 'a large body is 413' \
+	result 'a large body is 413' \
 		status_is 413 -H Expect: --data-binary "@$root/big.bin" "$url/"
-	check 'Expect: 100-continue before a refused body is answered at once' \
+	result 'Expect: 100-continue before a refused body is answered at once' \
 		status_is 405 -H 'Expect: 100-continue' -d x=1 "$url/"
-	check 'Expect: 100-continue before an accepted body is answered by 100' \
+	result 'Expect: 100-continue before an accepted body is answered by 100' \
 		raw_is 100 'GET /small.txt HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx'
-	check 'If-Modified-Since is 304 while the file is the same' status_is 304 -H \
+	result 'If-Modified-Since is 304 while the file is the same' status_is 304 -H \
 		"If-Modified-Since: $(get -I "$url/small.txt" | tr -d '\r' | sed -n 's/^Last-Modified: //p')" \
 		"$url/small.txt"
 	echo small2 >"$root/changed"
-	check 'a changed file is seen after a second' \
+	result 'a changed file is seen after a second' \
 		[ "$(get "$url/changed"; echo other >"$root/changed"; sleep 1.2; get "$url/changed")" = \
 		$'small2\nother' ]
 	for i in small.txt limit.bin over.bin big.bin; do
 		[ "$(get "$url/$i" | sha256sum)" = "$(sha256sum <"$root/$i")" ] && same=$((same + 1))
 	done
-	check 'files of all sizes arrive as they are' [ $same = 4 ]
+	result 'files of all sizes arrive as they are' [ $same = 4 ]
 	body=$(raw 'GET /small.txt HTTP/1.0\r\n\r\n')
-	check 'HTTP/1.0 is answered and closed' grep -q small <<<"$body"
-	check 'HTTP/1.0 keep-alive is kept when asked for' grep -qi 'connection: keep-alive' \
+	result 'HTTP/1.0 is answered and closed' grep -q small <<<"$body"
+	result 'HTTP/1.0 keep-alive is kept when asked for' grep -qi 'connection: keep-alive' \
 		<(raw 'GET /small.txt HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\n\r\n')
-	check 'a connection serves several requests' [ "$(get -o /dev/null -w '%{num_connects}' \
+	result 'a connection serves several requests' [ "$(get -o /dev/null -w '%{num_connects}' \
 		"$url/" --next -s -m 5 -o /dev/null -w '%{num_connects}' "$url/small.txt")" = 10 ]
 	body=$(raw 'GET /small.txt HTTP/1.1\r\nHost: x\r\n\r\nGET /none HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
-	check 'pipelined requests are answered in order' [ "$(tr -d '\r' <<<"$body" |
+	result 'pipelined requests are answered in order' [ "$(tr -d '\r' <<<"$body" |
 		grep -E '^(small|404|<h1>)' | tr '\n' ' ')" = 'small 404 Not Found <h1>index</h1> ' ]
-	check 'SIGUSR1 prints the figures of the runtime' grep -q '^goroutines [1-9]' \
+	result 'SIGUSR1 prints the figures of the runtime' grep -q '^goroutines [1-9]' \
 		<(kill -USR1 $pid; sleep 0.3; cat "$dir/err")
 	stop
-	check 'SIGTERM ends it at once when it is idle, with 0' [ "$rc:$((took / 1500))" = 0:0 ]
+	result 'SIGTERM ends it at once when it is idle, with 0' [ "$rc:$((took / 1500))" = 0:0 ]
 }
 
 attacks() {
 	local long
 	start -q
-	check 'a raw /../ is refused' status_is 403 "$url/../secret"
-	check 'an encoded /../ is refused' status_is 403 "$url/%2e%2e/secret"
-	check 'an encoded slash does not hide a /../' status_is 403 "$url/sub%2f..%2f..%2fsecret"
-	check 'a link out of the root is refused' status_is 403 "$url/link-up"
-	check 'an absolute link is refused' status_is 403 "$url/link-abs"
-	check 'a linked directory out of the root is refused' status_is 403 "$url/link-dir/secret"
-	check 'a link within the root is followed' [ "$(get "$url/link-in")" = small ]
-	check 'a link to itself is refused' status_is 403 "$url/loop"
-	check 'an encoded NUL is refused' status_is 400 "$url/small.txt%00.html"
-	check 'a FIFO is refused and nobody waits for it' status_is 403 "$url/fifo"
-	check 'garbage is 400' raw_is 400 'nonsense\r\n\r\n'
-	check 'HTTP/1.1 without Host is 400' raw_is 400 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n'
-	check 'both lengths of a body are 400' raw_is 400 \
+	result 'a raw /../ is refused' status_is 403 "$url/../secret"
+	result 'an encoded /../ is refused' status_is 403 "$url/%2e%2e/secret"
+	result 'an encoded slash does not hide a /../' status_is 403 "$url/sub%2f..%2f..%2fsecret"
+	result 'a link out of the root is refused' status_is 403 "$url/link-up"
+	result 'an absolute link is refused' status_is 403 "$url/link-abs"
+	result 'a linked directory out of the root is refused' status_is 403 "$url/link-dir/secret"
+	result 'a link within the root is followed' [ "$(get "$url/link-in")" = small ]
+	result 'a link to itself is refused' status_is 403 "$url/loop"
+	result 'an encoded NUL is refused' status_is 400 "$url/small.txt%00.html"
+	result 'a FIFO is refused and nobody waits for it' status_is 403 "$url/fifo"
+	result 'garbage is 400' raw_is 400 'nonsense\r\n\r\n'
+	result 'HTTP/1.1 without Host is 400' raw_is 400 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n'
+	result 'both lengths of a body are 400' raw_is 400 \
 		'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'
-	check 'an unknown transfer coding is 501' raw_is 501 \
+	result 'an unknown transfer coding is 501' raw_is 501 \
 		'GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n'
 	long=$(printf '%08000d' 0)
-	check 'a long head within the limit is served' status_is 200 -H "X: ${long:0:7000}" "$url/"
-	check 'a head beyond the limit is 431' status_is 431 -H "X: $long$long" "$url/"
+	result 'a long head within the limit is served' status_is 200 -H "X: ${long:0:7000}" "$url/"
+	result 'a head beyond the limit is 431' status_is 431 -H "X: $long$long" "$url/"
 	stop
 }
 
@@ -258,19 +240,19 @@ slow_clients() {
 	loris >"$dir/loris" 2>/dev/null &
 	s=$!
 	c=$(slowest 20)
-	check 'others are quick beside a client that sends a byte now and then' between "$c" 0 1000
+	result 'others are quick beside a client that sends a byte now and then' between "$c" 0 1000
 	wait $s
-	check 'who does not finish a request is cut off in time' \
+	result 'who does not finish a request is cut off in time' \
 		between "$(cat "$dir/loris")" 1500 5000
-	check 'and is told 408' raw_is 408 'GET / HTTP/1.1\r\nHost:'
+	result 'and is told 408' raw_is 408 'GET / HTTP/1.1\r\nHost:'
 	t=$(now_ms)
 	raw 'GET /small.txt HTTP/1.1\r\nHost: x\r\n\r\n' >/dev/null
-	check 'an idle connection is closed in time' between $(($(now_ms) - t)) 800 3500
+	result 'an idle connection is closed in time' between $(($(now_ms) - t)) 800 3500
 	stop
 
 	start -q -s 30
 	open_many 1000 'GET / HT'
-	check '1,000 half-sent requests do not slow others' between "$(slowest 20)" 0 1000
+	result '1,000 half-sent requests do not slow others' between "$(slowest 20)" 0 1000
 	close_many
 	stop
 }
@@ -280,10 +262,10 @@ limits() {
 	start -c 10
 	open_many 10 'GET /small.txt HTTP/1.1\r\nHost: x\r\n\r\n'
 	sleep 0.3
-	check 'one connection beyond the limit is told 503' status_is 503 "$url/"
+	result 'one connection beyond the limit is told 503' status_is 503 "$url/"
 	close_many
 	n=$(served_again)
-	check 'and is served again when others have gone' [ "$n" = 1 ]
+	result 'and is served again when others have gone' [ "$n" = 1 ]
 	stop
 
 	nofile=64
@@ -293,12 +275,12 @@ limits() {
 	sleep 0.3
 	before=$(cpu_ticks)
 	sleep 1
-	check 'out of descriptors it waits without using the CPU' \
+	result 'out of descriptors it waits without using the CPU' \
 		between $(($(cpu_ticks) - before)) 0 30
-	check 'and says what to do' grep -q 'ulimit -n' "$dir/err"
+	result 'and says what to do' grep -q 'ulimit -n' "$dir/err"
 	close_many
 	n=$(served_again)
-	check 'and serves again when descriptors are free' [ "$n" = 1 ]
+	result 'and serves again when descriptors are free' [ "$n" = 1 ]
 	stop
 }
 
@@ -327,7 +309,7 @@ graceful_end() {
 	t=$(now_ms)
 	kill -TERM $pid
 	sleep 0.2
-	check 'when ending it takes no new connections' status_is 000 "$url/"
+	result 'when ending it takes no new connections' status_is 000 "$url/"
 	printf 'st: x\r\n\r\n' >&$s
 	last=$(timeout 5 cat <&$s | tr -d '\r')
 	exec {s}>&-
@@ -339,18 +321,18 @@ graceful_end() {
 	for i in 1 2 3 4; do
 		! cmp -s "$root/big.bin" "$dir/big.$i" || good=$((good + 1))
 	done
-	check 'requests in progress are finished' [ $good = 4 ]
-	check 'also one whose head came only then, and its connection is closed' \
+	result 'requests in progress are finished' [ $good = 4 ]
+	result 'also one whose head came only then, and its connection is closed' \
 		[ "$(grep -cE '^(small|Connection: close)$' <<<"$last")" = 2 ]
-	check 'it ends within its two seconds, with 0' [ "$rc:$((t / 3000))" = 0:0 ]
-	check 'and prints one line of statistics' [ "$(grep -c ' requests ' "$dir/err")" = 1 ]
+	result 'it ends within its two seconds, with 0' [ "$rc:$((t / 3000))" = 0:0 ]
+	result 'and prints one line of statistics' [ "$(grep -c ' requests ' "$dir/err")" = 1 ]
 	close_many
 
 	start -q
 	open_many 1 'GET / HTTP/1.1\r\n'
 	sleep 0.2
 	stop
-	check 'a client that never finishes does not hold up the end' between "$took" 0 4000
+	result 'a client that never finishes does not hold up the end' between "$took" 0 4000
 	close_many
 }
 
@@ -359,8 +341,4 @@ attacks
 slow_clients
 limits
 graceful_end
-if [ $count != $planned ]; then
-	echo "# planned $planned tests, ran $count"
-	exit 1
-fi
-exit $((failed > 0))
+finish
