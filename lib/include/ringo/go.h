@@ -28,7 +28,7 @@ enum {
 	RINGO_RUN_SQPOLL = 1 << 0, /* reserved: -ENOTSUP */
 	RINGO_RUN_DIRECT = 1 << 1, /* reserved: -ENOTSUP */
 	/*
-	 * Where neither guard markers (kernel >= 6.13) nor the kernel module exist, about 30,000
+	 * Where neither guard markers (kernel >= 6.13) nor the kernel module exist, about 28,000
 	 * stacks can have a guard page and spawning fails beyond that. With this flag, stacks beyond
 	 * are protected by a checked canary only: an overflow is found late, when the goroutine parks.
 	 */
@@ -38,7 +38,7 @@ enum {
 /*
  * Options of ringo_run_opt(). Zero means the default for every field but size.
  * The environment overrides them: RINGO_PROCS, RINGO_BACKEND (auto, uring), RINGO_STACK (bytes, with
- * an optional k, m or g), RINGO_DEBUG.
+ * an optional k, m or g). RINGO_GUARD=mprotect does as if the kernel had no guard markers.
  */
 struct ringo_options {
 	size_t size;          /* set by RINGO_OPTIONS */
@@ -103,7 +103,10 @@ RINGO__API int ringo__go(void (*fn)(void), const uintptr_t *args, unsigned n);
 /* Let others run. Waits. Outside a goroutine: sched_yield(2). */
 RINGO__API void ringo_yield(void);
 
-/* End the calling goroutine. Outside a goroutine: pthread_exit(3). */
+/*
+ * End the calling goroutine. In the main goroutine: as if its function had returned 0. Outside a
+ * goroutine: pthread_exit(3).
+ */
 RINGO__API void ringo_exit(void) __attribute__((noreturn));
 
 /* A place to give way in a long computation: one load when nothing is asked. May wait. */

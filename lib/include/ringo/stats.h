@@ -33,7 +33,7 @@ struct ringo_stats {
 	uint64_t cancels;           /* ring operations cancelled by a deadline */
 	uint64_t pool_jobs;         /* jobs given to the blocking pool */
 	uint64_t pool_threads;      /* its threads now */
-	uint64_t stack_bytes_trimmed; /* stack memory given back to the kernel */
+	uint64_t stacks_trimmed;    /* times a stack's unused pages were given back */
 	uint64_t reserved[16];
 };
 

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* What depends on the processor: switching stacks, and knowing which thread this is. */
+#ifndef RG_ARCH_ARCH_H
+#define RG_ARCH_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* In x86_64.S. */
+void rg_switch(void **save, void *to);
+void rg_switch_new(void **save, void *top, void (*entry)(void));
+void rg_jump(void *to) __attribute__((noreturn));
+void rg_jump_new(void *top, void (*entry)(void)) __attribute__((noreturn));
+
+/*
+ * The M of the calling thread lives in the base of %gs, never in a __thread variable: compilers keep
+ * the address of those across a switch, and after the switch that address is another thread's.
+ * These are volatile asm so that each use reads the register anew.
+ *
+ * clone(2) and fork(2) inherit the base. So a thread is an M only if the base is not 0 and the record
+ * found there names this thread (struct rg_self).
+ */
+struct rg_self {
+	struct rg_self *self; /* at %gs:0 */
+	uintptr_t thread;     /* thread pointer of the thread whose M this is */
+};
+
+extern bool rg_arch_slow_gs; /* no rdgsbase: valgrind, or the kernel did not enable it */
+void rg_arch_init(void);
+uintptr_t rg_arch_gs_slow(void);
+
+/* Make self the calling thread's; NULL: none. 0 or -errno. */
+int rg_arch_set_self(struct rg_self *self);
+
+static inline uintptr_t rg_thread_pointer(void)
+{
+	uintptr_t tp;
+
+	__asm__ volatile("mov %%fs:0x10, %0" : "=r"(tp));
+	return tp;
+}
+
+/* The record of the calling thread, or NULL when it is no M. Any thread may ask. */
+static inline struct rg_self *rg_arch_self(void)
+{
+	uintptr_t base;
+
+	if (__builtin_expect(rg_arch_slow_gs, 0))
+		base = rg_arch_gs_slow();
+	else
+		__asm__ volatile("rdgsbase %0" : "=r"(base));
+	if (!base || ((struct rg_self *)base)->thread != rg_thread_pointer())
+		return NULL;
+	return (struct rg_self *)base;
+}
+
+/* As rg_arch_self, by a thread that is an M. */
+static inline void *rg_arch_m(void)
+{
+	void *m;
+
+	__asm__ volatile("mov %%gs:0, %0" : "=r"(m));
+	return m;
+}
+
+/* Cycles, for comparing short spans on one CPU. */
+static inline uint64_t rg_cycles(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
+#endif

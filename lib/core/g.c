@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The table of goroutines, spawning, and a goroutine's first and last steps.
+ *
+ * Descriptors come from a reserved range that is committed as it is touched; each P caches free ones
+ * and trades them with the global list in batches. Spawning writes a descriptor and queues it: no stack,
+ * no allocation, no system call. When a G ends and the next one is fresh, it takes over the stack that is
+ * still warm, without a switch: a million short goroutines use one stack.
+ */
+#include "core/g.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <ringo/go.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+#include "base/os.h"
+#include "core/gate.h"
+#include "core/rt.h"
+#include "core/run.h"
+#include "core/sched.h"
+
+enum { BATCH = RG_G_CACHE / 2 };
+
+static struct {
+	struct g *base;
+	size_t size;
+	uint32_t limit;
+	uint32_t used; /* descriptors ever touched; grows under lock, read by anybody */
+	uint32_t lock;
+	struct g *free;
+	bool told;
+} table;
+
+uint32_t rg_g_index(const struct g *g)
+{
+	return (uint32_t)(g - table.base);
+}
+
+struct g *rg_g_at(uint32_t index)
+{
+	return &table.base[index];
+}
+
+uint32_t rg_g_used(void)
+{
+	/* order: acquire; pairs with the release in refill: what is counted is initialised (zero pages) */
+	return rg_load_acquire(&table.used);
+}
+
+uint32_t rg_g_limit(void)
+{
+	return table.limit;
+}
+
+int rg_g_table_init(size_t limit)
+{
+	memset(&table, 0, sizeof(table));
+	table.size = limit * sizeof(struct g);
+	table.base = rg_reserve(&table.size, sizeof(struct g) * 64);
+	if (!table.base)
+		return -ENOMEM;
+	table.limit = (uint32_t)(table.size / sizeof(struct g));
+	return 0;
+}
+
+void rg_g_table_fini(void)
+{
+	for (uint32_t i = 0; i < table.used; i++)
+		free(table.base[i].ext);
+	rg_unreserve(table.base, table.size);
+	table.base = NULL;
+}
+
+/* Under the lock: one descriptor that was never used, or NULL. */
+static struct g *take_new(void)
+{
+	struct g *g;
+
+	if (table.used >= table.limit)
+		return NULL;
+	g = &table.base[table.used];
+	/* order: release; pairs with the acquire in rg_g_used */
+	rg_store_release(&table.used, table.used + 1);
+	return g;
+}
+
+static struct g *take_global(void)
+{
+	struct g *g = table.free;
+
+	if (g)
+		table.free = g->next;
+	else
+		g = take_new();
+	return g;
+}
+
+static void tell_limit(void)
+{
+	if (table.told)
+		return;
+	table.told = true;
+	rg_warn("no more than %u goroutines at once: spawning fails with EAGAIN. The limit comes from the "
+		"address space (ulimit -v, vm.overcommit_memory=2) or, before kernel 6.13, from guard "
+		"pages (sysctl vm.max_map_count); end some, or raise it", table.limit);
+}
+
+static void refill(struct p *p)
+{
+	rg_lock(&table.lock);
+	while (p->ngcache < BATCH) {
+		struct g *g = take_global();
+
+		if (!g) {
+			if (!p->ngcache)
+				tell_limit();
+			break;
+		}
+		g->next = p->gcache;
+		p->gcache = g;
+		p->ngcache++;
+	}
+	rg_unlock(&table.lock);
+}
+
+static void spill(struct p *p)
+{
+	rg_lock(&table.lock);
+	while (p->ngcache > BATCH) {
+		struct g *g = p->gcache;
+
+		p->gcache = g->next;
+		p->ngcache--;
+		g->next = table.free;
+		table.free = g;
+	}
+	rg_unlock(&table.lock);
+}
+
+struct g *rg_g_alloc(struct p *p)
+{
+	struct g *g;
+
+	if (unlikely(!p)) {
+		rg_lock(&table.lock);
+		g = take_global();
+		if (!g)
+			tell_limit();
+		rg_unlock(&table.lock);
+		return g;
+	}
+	if (unlikely(!p->ngcache))
+		refill(p);
+	g = p->gcache;
+	if (likely(g)) {
+		p->gcache = g->next;
+		p->ngcache--;
+	}
+	return g;
+}
+
+void rg_g_free(struct p *p, struct g *g)
+{
+	if (unlikely(g->ext)) {
+		free(g->ext);
+		g->ext = NULL;
+	}
+	rg_store_relaxed(&g->state, RG_FREE);
+	g->next = p->gcache;
+	p->gcache = g;
+	if (++p->ngcache > RG_G_CACHE)
+		spill(p);
+}
+
+static struct rg_ext *make_ext(const char *name)
+{
+	struct rg_ext *ext = calloc(1, sizeof(*ext));
+
+	if (ext)
+		strncpy(ext->name, name, sizeof(ext->name) - 1);
+	return ext;
+}
+
+int rg_spawn(struct m *m, const struct rg_spawn *s)
+{
+	struct p *p = m ? m->p : NULL;
+	struct g *g;
+
+	if (unlikely(s->stack_class && rg_stack_hold(s->stack_class)))
+		return -EAGAIN;
+	g = rg_g_alloc(p);
+	if (unlikely(!g)) {
+		rg_stack_release(s->stack_class);
+		return -EAGAIN;
+	}
+	if (unlikely(s->name != NULL)) {
+		g->ext = make_ext(s->name);
+		if (!g->ext) {
+			rg_stack_release(s->stack_class);
+			rg_lock(&table.lock);
+			g->next = table.free;
+			table.free = g;
+			rg_unlock(&table.lock);
+			return -ENOMEM;
+		}
+	}
+	for (unsigned i = 0; i < s->nwords; i++)
+		g->args[i] = s->words[i];
+	g->fn = s->fn;
+	g->spawn_pc = s->pc;
+	g->deadline = m && m->cur ? m->cur->deadline : 0;
+	rg_store_relaxed(&g->gen, g->gen + 1);
+	g->err = 0;
+	g->reason = RG_WHY_NONE;
+	g->stack_class = (uint8_t)s->stack_class;
+	g->flags = s->flags | (s->is_words ? RG_G_WORDS : 0);
+	rg_store_relaxed(&g->state, RG_RUNNABLE);
+	if (likely(p)) {
+		rg_count(&p->count.spawned, 1);
+		rg_runq_put(p, g);
+	} else {
+		rg_add_relaxed(&rt.foreign.spawned, 1);
+		rg_global_put(g);
+	}
+	rg_wake_if_needed(m);
+	return 0;
+}
+
+int rg_spawn_daemon(struct m *m, const char *name, void (*fn)(void *), void *arg)
+{
+	const uintptr_t word = (uintptr_t)arg;
+	struct rg_spawn s = { .fn = fn, .words = &word, .nwords = 1, .name = name,
+			      .flags = RG_G_DAEMON, .pc = (void *)fn };
+
+	return rg_spawn(m, &s);
+}
+
+/* fn takes its arguments in registers; those it does not have are loaded in vain. */
+static void call_words(void (*fn)(void *), const uintptr_t *a)
+{
+	((void (*)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t))(void (*)(void))fn)(
+		a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* First run of a G: its arguments lie where its wait state will be. */
+static void first_run(struct m *m)
+{
+	struct g *g = m->cur;
+	uintptr_t args[6];
+
+	memcpy(args, g->args, sizeof(args));
+	memset(g->args, 0, sizeof(g->args));
+	rg_leave(m);
+	if (g->flags & RG_G_WORDS)
+		call_words(g->fn, args);
+	else
+		g->fn((void *)args[0]);
+}
+
+static void post_free(struct m *m, void *arg)
+{
+	struct g *g = arg;
+
+	rg_san_free(&g->san);
+	rg_stack_unbind(m->p, g);
+	rg_g_free(m->p, g);
+}
+
+/*
+ * The running G is over. If the next one is fresh and of the same stack class, it takes the stack over:
+ * then true, and m->cur is that next one. Otherwise it does not return.
+ */
+static bool next_life(struct m *m)
+{
+	struct g *g = m->cur, *next;
+	struct p *p = m->p;
+
+	if (unlikely(g->flags & RG_G_MAIN))
+		rg_main_exited(m);
+	rg_count(&p->count.exited, 1);
+	rg_store_relaxed(&g->state, RG_DEAD);
+	if (unlikely(rg_stack_canaries))
+		rg_stack_check(g);
+	next = rg_next_fast(p);
+	if (!next || next->slot || next->stack_class != g->stack_class) {
+		m->post = post_free;
+		m->post_arg = g;
+		rg_switch_final(m, next);
+	}
+	next->slot = g->slot;
+	g->slot = 0;
+	rg_stack_release(g->stack_class);
+	rg_san_move(&next->san, &g->san);
+	rg_g_free(p, g);
+	rg_set_running(m, next);
+	return true;
+}
+
+void rg_g_main(void)
+{
+	struct m *m = rg_arrived();
+
+	for (;;) {
+		*m->errnop = 0;
+		first_run(m);
+		m = (struct m *)rg_arch_self();
+		if (unlikely(!m))
+			exit(0); /* a forked child came back to where its parent's goroutine began */
+		rg_gate_in(m);
+		next_life(m);
+	}
+}
+
+void rg_g_exit(struct m *m)
+{
+	struct g *g;
+
+	next_life(m);
+	/* Frames of the one that exited are still below us: start at the top again. */
+	g = m->cur;
+	rg_san_again(&g->san);
+	rg_jump_new(rg_stack_top(g), rg_g_main);
+}
+
+RG_API void ringo_exit(void)
+{
+	struct m *m = rg_enter();
+
+	if (!m)
+		pthread_exit(NULL);
+	rg_g_exit(m);
+}
+
+static int spawn_from_anywhere(const struct rg_spawn *s)
+{
+	struct m *m = rg_enter();
+	int err;
+
+	if (likely(m)) {
+		err = rg_spawn(m, s);
+		rg_leave(m);
+		return err;
+	}
+	err = rg_foreign_enter();
+	if (err)
+		return err;
+	err = rg_spawn(NULL, s);
+	rg_foreign_leave();
+	return err;
+}
+
+RG_API int ringo_go_fn(void (*fn)(void *), void *arg)
+{
+	const uintptr_t word = (uintptr_t)arg;
+	struct rg_spawn s = { .fn = fn, .words = &word, .nwords = 1, .stack_class = rt.stack_class,
+			      .pc = __builtin_return_address(0) };
+
+	return spawn_from_anywhere(&s);
+}
+
+RG_API int ringo__go(void (*fn)(void), const uintptr_t *args, unsigned n)
+{
+	struct rg_spawn s = { .fn = (void (*)(void *))fn, .words = args, .nwords = n,
+			      .is_words = true, .stack_class = rt.stack_class,
+			      .pc = __builtin_return_address(0) };
+
+	return n > 6 ? -EINVAL : spawn_from_anywhere(&s);
+}
+
+/* Options may come from a caller built against another version of the struct. */
+int rg_options_copy(void *dst, size_t known, const void *src, size_t size)
+{
+	const unsigned char *tail = (const unsigned char *)src + known;
+
+	if (!size)
+		return -EINVAL;
+	for (size_t i = 0; size > known && i < size - known; i++)
+		if (tail[i])
+			return -E2BIG;
+	memset(dst, 0, known);
+	memcpy(dst, src, rg_min(size, known));
+	return 0;
+}
+
+RG_API int ringo_go_opt(const struct ringo_go_options *opt, void (*fn)(void *), void *arg)
+{
+	const uintptr_t word = (uintptr_t)arg;
+	struct rg_spawn s = { .fn = fn, .words = &word, .nwords = 1, .stack_class = rt.stack_class,
+			      .pc = __builtin_return_address(0) };
+	struct ringo_go_options o;
+	int err;
+
+	if (!opt)
+		return spawn_from_anywhere(&s);
+	err = rg_options_copy(&o, sizeof(o), opt, opt->size);
+	if (err)
+		return err;
+	if (o.flags & ~(unsigned)(RINGO_GO_BACKGROUND | RINGO_GO_DAEMON))
+		return -EINVAL;
+	if (o.ctx)
+		return -ENOTSUP;
+	if (o.stack_max) {
+		err = rg_stack_class(o.stack_max);
+		if (err < 0)
+			return err;
+		s.stack_class = (unsigned)err;
+	}
+	s.name = o.name;
+	s.flags = o.flags & RINGO_GO_DAEMON ? RG_G_DAEMON : 0;
+	return spawn_from_anywhere(&s);
+}
+
+const char *rg_reason_name(unsigned reason)
+{
+	static const char *const names[] = {
+		[RG_WHY_NONE] = "", [RG_WHY_SLEEP] = "sleep", [RG_WHY_CHAN_SEND] = "chan send",
+		[RG_WHY_CHAN_RECV] = "chan receive", [RG_WHY_CHAN_NULL] = "NULL chan",
+		[RG_WHY_MUTEX] = "mutex", [RG_WHY_WAITGROUP] = "waitgroup", [RG_WHY_IO] = "io",
+		[RG_WHY_POOL] = "blocking pool",
+	};
+
+	return reason < RG_ARRAY_SIZE(names) ? names[reason] : "?";
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one way from core to the rings. Each back end (io_uring, the simulation) is a table of these;
+ * all but wake are called by the M itself, inside the runtime, on its own stack or a goroutine's.
+ */
+#ifndef RG_CORE_POLLER_H
+#define RG_CORE_POLLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct g;
+struct m;
+
+struct rg_poller {
+	const char *name;
+
+	/* Make and free the M's ring. init: 0 or -errno, with a message when the user can do something. */
+	int (*init)(struct m *m);
+	void (*fini)(struct m *m);
+
+	/* Hand what is staged in the M's P to the kernel. Does not wait. */
+	void (*submit)(struct m *m);
+
+	/* Consume completions: readies their Gs. Returns how many. */
+	unsigned (*reap)(struct m *m);
+
+	/* Submit, then sleep until a completion, a wake or the time (INT64_MAX: none). */
+	void (*wait)(struct m *m, int64_t until);
+
+	/* End the target's wait, now or when it next waits. Any thread. */
+	void (*wake)(struct m *target);
+
+	/* Cancel the operation of a waiting G; its completion will come. */
+	void (*cancel)(struct m *m, struct g *g);
+
+	/* The run ends: cancel and reap all operations in this ring. False: some did not end by then. */
+	bool (*drain)(struct m *m, int64_t deadline);
+
+	/* In a forked child: drop what was inherited of this M's ring. */
+	void (*child)(struct m *m);
+};
+
+/* The back end of this build and machine. */
+const struct rg_poller *rg_poller_choose(void);
+
+#endif

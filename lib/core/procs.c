@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+/*
+ * How many Ps run Gs.
+ *
+ * Growing makes Ms with their Ps, or brings retired ones back. Shrinking retires Ps: the M of a retired P
+ * hands the Gs that are queued there to everybody, runs none any more, and goes on to serve its ring and
+ * its timers; so nothing in flight has to move. A G that runs there when its P retires goes on until it
+ * gives way.
+ */
+#include <errno.h>
+#include <ringo/go.h>
+
+#include "base/log.h"
+#include "base/os.h"
+#include "core/gate.h"
+#include "core/rt.h"
+#include "core/sched.h"
+
+static void retire(unsigned id, bool yes)
+{
+	/* order: release; pairs with the acquire in find of sched.c */
+	rg_store_release(&rt.p[id]->retired, yes);
+	rg_wake_m(rt.m[id]);
+}
+
+static int grow(unsigned n)
+{
+	int err = 0;
+
+	while (rt.nm < n) {
+		err = rg_m_start(rt.nm);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int set(unsigned n)
+{
+	unsigned former = rt.procs;
+	int err = grow(n);
+
+	if (err) {
+		for (unsigned i = former; i < rt.nm; i++)
+			retire(i, true);
+		return err == -ENOMEM ? err : -EAGAIN;
+	}
+	rg_store_relaxed(&rt.procs, n);
+	for (unsigned i = rg_min(former, n); i < rt.nm; i++)
+		retire(i, i >= n);
+	return (int)former;
+}
+
+RG_API int ringo_maxprocs(int n)
+{
+	struct m *m = rg_enter();
+	int res;
+
+	if (!m) {
+		res = rg_foreign_enter();
+		if (res)
+			return res;
+	}
+	if (n < 0 || n > RG_MAX_P) {
+		res = -EINVAL;
+	} else if (!n) {
+		res = (int)rg_load_relaxed(&rt.procs);
+	} else {
+		rg_lock(&rt.procs_lock);
+		res = set((unsigned)n);
+		rg_unlock(&rt.procs_lock);
+	}
+	if (m)
+		rg_leave(m);
+	else
+		rg_foreign_leave();
+	return res;
+}
+
+RG_API int ringo_num_cpu(void)
+{
+	return rg_num_cpu();
+}

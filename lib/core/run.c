@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: MIT
+/*
+ * From ringo_run to its return.
+ *
+ * The calling thread starts the Ms and then only waits: it is no M itself, so that a goroutine that never
+ * ends cannot keep ringo_run from returning, and signals sent to the process find a thread that is idle.
+ *
+ * The end. When the main goroutine returns, every M is told to stop and every M page is asked RINGO_ASK_STOP.
+ * An M that is in the runtime or asleep leaves its loop; one in user code does at the next call. Each then
+ * cancels and reaps what is in flight on its ring, because the kernel may write to goroutine stacks until
+ * then. When all are through, everything is given back. Those that are not through in time keep what they
+ * may still use, that is everything, and the runtime stays down for good.
+ */
+#include "core/run.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <ringo/go.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/os.h"
+#include "core/fault.h"
+#include "core/gate.h"
+#include "core/rt.h"
+#include "core/sched.h"
+#include "core/stack.h"
+#include "core/sysmon.h"
+
+#define MAX_GOROUTINES ((size_t)4 << 20)
+#define MAIN_STACK ((size_t)8 << 20)
+#define DEFAULT_SHUTDOWN (INT64_C(1000) * 1000 * 1000)
+
+struct rt rt;
+
+static struct rg_exit_hook *hooks;
+
+void rg_at_exit(struct rg_exit_hook *h)
+{
+	h->next = hooks;
+	hooks = h;
+}
+
+/* Bytes with an optional k, m or g; 0 when it is not that. */
+static size_t parse_size(const char *s)
+{
+	char *end;
+	unsigned long long n = strtoull(s, &end, 10);
+	static const char units[] = "kmg";
+	const char *u = *end ? strchr(units, tolower((unsigned char)*end)) : NULL;
+
+	if (u) {
+		n <<= 10 * (u - units + 1);
+		end++;
+	}
+	return *end || end == s ? 0 : (size_t)n;
+}
+
+static int bad_env(const char *name, const char *value, const char *want)
+{
+	rg_warn("%s=%s in the environment: %s", name, value, want);
+	return -EINVAL;
+}
+
+static int env_override(struct ringo_options *o)
+{
+	const char *s = getenv("RINGO_PROCS");
+
+	if (s && *s) {
+		size_t n = parse_size(s);
+
+		if (!n || n > RG_MAX_P)
+			return bad_env("RINGO_PROCS", s, "a number from 1 to 1024 is needed");
+		o->procs = (unsigned)n;
+	}
+	s = getenv("RINGO_STACK");
+	if (s && *s) {
+		size_t n = parse_size(s);
+
+		if (!n || rg_stack_class(n) < 0)
+			return bad_env("RINGO_STACK", s, "a size up to 1g is needed, as in 256k");
+		o->stack_max = n;
+	}
+	s = getenv("RINGO_BACKEND");
+	if (s && *s) {
+		if (!strcmp(s, "uring") || !strcmp(s, "io_uring"))
+			o->backend = RINGO_BACKEND_URING;
+		else if (!strcmp(s, "auto"))
+			o->backend = RINGO_BACKEND_AUTO;
+		else
+			return bad_env("RINGO_BACKEND", s, "auto or uring is needed");
+	}
+	return 0;
+}
+
+static int options(struct ringo_options *o, const struct ringo_options *given)
+{
+	int err;
+
+	memset(o, 0, sizeof(*o));
+	err = given ? rg_options_copy(o, sizeof(*o), given, given->size) : 0;
+	if (!err)
+		err = env_override(o);
+	if (err)
+		return err;
+	if (o->procs > RG_MAX_P || o->quantum_ns < 0 || o->shutdown_ns < 0 ||
+	    (unsigned)o->preempt > RINGO_PREEMPT_KMOD || (unsigned)o->backend > RINGO_BACKEND_EPOLL ||
+	    rg_stack_class(o->stack_max) < 0 || o->flags & ~7u)
+		return -EINVAL;
+	if (o->flags & (RINGO_RUN_SQPOLL | RINGO_RUN_DIRECT) || o->backend == RINGO_BACKEND_EPOLL ||
+	    o->preempt > RINGO_PREEMPT_FLAG)
+		return -ENOTSUP;
+	if (!o->procs)
+		o->procs = (unsigned)rg_min(rg_num_cpu(), (int)RG_MAX_P);
+	if (!o->shutdown_ns)
+		o->shutdown_ns = DEFAULT_SHUTDOWN;
+	return 0;
+}
+
+static void ask_stop(void)
+{
+	/* order: release; pairs with the acquire in rg_foreign_enter */
+	rg_store_release(&rt.phase, RG_STOPPING);
+	for (unsigned i = 0; i < rt.nm; i++) {
+		struct m *m = rt.m[i];
+
+		/* order: full; pairs with the entry gate's look, which may miss it only until the next call */
+		rg_or_full(&rg_m_page(m)->asked, RINGO_ASK_STOP);
+		/* order: release; pairs with the acquire in rg_sched_loop */
+		rg_store_release(&m->stop, true);
+		rg_wake_m(m);
+	}
+}
+
+/* The main goroutine is over: nobody else resumes from here on. */
+static void main_over(struct m *m, int result)
+{
+	(void)m;
+	rg_lock(&rt.procs_lock); /* no M comes up meanwhile */
+	rt.main_result = result;
+	rt.stop_deadline = rg_time_add(rg_now(), rt.shutdown_ns);
+	ask_stop();
+	rg_unlock(&rt.procs_lock);
+	/* order: release; pairs with the acquire in wait_main */
+	rg_store_release(&rt.main_done, 1);
+	rg_futex_wake(&rt.main_done, 1);
+}
+
+static void main_entry(void *arg)
+{
+	int result = rt.main_fn(arg);
+	struct m *m = rg_enter();
+
+	if (!m) /* a forked child came back to where its parent's goroutine began */
+		exit(result);
+	main_over(m, result);
+	rg_leave(m);
+}
+
+void rg_main_exited(struct m *m)
+{
+	if (!rg_load_relaxed(&rt.main_done))
+		main_over(m, 0);
+}
+
+static int spawn_main(void)
+{
+	int class = rg_stack_class(rg_max(MAIN_STACK, rg_stack_class_size(rt.stack_class)));
+	const uintptr_t word = (uintptr_t)rt.main_arg;
+	struct rg_spawn s = { .fn = main_entry, .words = &word, .nwords = 1, .flags = RG_G_MAIN,
+			      .stack_class = (unsigned)class, .pc = (void *)rt.main_fn };
+
+	return rg_spawn(NULL, &s);
+}
+
+/* How many goroutines fit: asked for, or what the address space and the map limit allow. */
+static int memory_up(bool canary)
+{
+	size_t limit = MAX_GOROUTINES;
+	int err;
+
+#ifdef RG_TSAN
+	limit = 8000; /* each is a fiber to ThreadSanitizer, which has room for about 8100 */
+#endif
+	err = rg_stack_init(&limit, canary);
+	if (!err)
+		err = rg_g_table_init(limit);
+	if (err)
+		rg_warn("no address space for goroutine stacks: raise the limit (ulimit -v) or set "
+			"vm.overcommit_memory to 0 or 1");
+	return err;
+}
+
+static void memory_down(void)
+{
+	rg_g_table_fini();
+	rg_stack_fini();
+}
+
+static int ms_up(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		int err = rg_m_start(i);
+
+		if (err && !i)
+			return err;
+		if (err) {
+			rg_warn("going on with %u of %u Ps", i, n);
+			break;
+		}
+	}
+	rg_store_relaxed(&rt.procs, rt.nm);
+	return 0;
+}
+
+static void wait_main(void)
+{
+	/* order: acquire; pairs with the release in main_over */
+	while (!rg_load_acquire(&rt.main_done))
+		rg_futex_wait(&rt.main_done, 0, -1);
+}
+
+/* Until the word is 0 or the time is over. */
+static bool wait_zero(uint32_t *word, int64_t deadline)
+{
+	for (;;) {
+		uint32_t v = rg_load_acquire(word); /* order: acquire; pairs with the sub that made it 0 */
+		int64_t left = deadline - rg_now();
+
+		if (!v)
+			return true;
+		if (left <= 0)
+			return false;
+		/* Foreign threads leave without a wake: look again soon. */
+		rg_futex_wait(word, v, rg_min(left, INT64_C(1000000)));
+	}
+}
+
+static void name_stragglers(void)
+{
+	for (unsigned i = 0; i < rt.nm; i++) {
+		uint64_t cur = rg_load_relaxed(&rg_m_page(rt.m[i])->cur_g);
+		char fn[128];
+
+		if (rg_load_acquire(&rt.m[i]->started) == 3) /* order: acquire; pairs with tell in m.c */
+			continue;
+		if (!cur) {
+			rg_warn("at the end of the run, an operation on the ring of M %u did not end", i);
+			continue;
+		}
+		rg_symbol((void *)rg_g_at((uint32_t)cur - 1)->fn, fn, sizeof(fn));
+		rg_warn("at the end of the run, goroutine " RG_G_FMT " (%s) is still in user code on M %u: it "
+			"keeps its thread, and ringo_run cannot be used again",
+			RG_G_ARGS(rg_g_at((uint32_t)cur - 1)), fn, i);
+	}
+}
+
+/* True when nothing is left behind. */
+static bool take_down(void)
+{
+	bool clean = true;
+
+	for (struct rg_exit_hook *h = hooks; h; h = h->next)
+		clean &= h->fn(rt.stop_deadline) == 0;
+	if (!wait_zero(&rt.live_ms, rt.stop_deadline + INT64_C(200000000))) {
+		name_stragglers();
+		clean = false;
+	}
+	clean &= wait_zero(&rt.users, rt.stop_deadline + INT64_C(200000000));
+	rg_sysmon_stop();
+	rg_fault_remove();
+	if (!clean)
+		return false;
+	rg_m_free_all();
+	memory_down();
+	return true;
+}
+
+static int bring_up(const struct ringo_options *o)
+{
+	int err;
+
+	rg_arch_init();
+	rg_fork_init();
+	rt.poller = rg_poller_choose();
+	rt.stack_class = (uint8_t)rg_stack_class(o->stack_max);
+	rt.shutdown_ns = o->shutdown_ns;
+	err = memory_up(o->flags & RINGO_RUN_CANARY);
+	if (err)
+		return err;
+	rg_fault_install();
+	err = rg_sysmon_start();
+	if (err)
+		rg_warn("no thread for sysmon (%s): stack memory is not given back", strerror(-err));
+	err = spawn_main();
+	if (!err)
+		err = ms_up(o->procs);
+	return err;
+}
+
+/* Only one run at a time, none after an unclean end. */
+static int phase_claim(void)
+{
+	/* order: full; pairs with the release at the end of run */
+	return rg_cas_full(&rt.phase, RG_DOWN, RG_STARTING) ? 0 : -EBUSY;
+}
+
+static void rt_reset(uint32_t phase)
+{
+	uint32_t users = rg_load_relaxed(&rt.users);
+
+	memset(&rt, 0, sizeof(rt));
+	rt.users = users; /* a thread may just be finding out that nothing runs */
+	/* order: release; pairs with the CAS in phase_claim */
+	rg_store_release(&rt.phase, phase);
+}
+
+static int run(int (*fn)(void *), void *arg, const struct ringo_options *o, int *result)
+{
+	bool clean;
+	int err;
+
+	rt.main_fn = fn;
+	rt.main_arg = arg;
+	rt.nglobal = 0;
+	err = bring_up(o);
+	if (err) {
+		rt.stop_deadline = rg_time_add(rg_now(), rt.shutdown_ns);
+		ask_stop();
+		take_down();
+		rt_reset(RG_DOWN);
+		return err;
+	}
+	wait_main();
+	*result = rt.main_result;
+	clean = take_down();
+	if (clean)
+		rt_reset(RG_DOWN);
+	else
+		rg_store_release(&rt.phase, RG_UNCLEAN); /* order: release; pairs with phase_claim */
+	return 0;
+}
+
+RG_API int ringo_run_opt(int (*fn)(void *), void *arg, const struct ringo_options *opt)
+{
+	struct ringo_options o;
+	int err, result = 0;
+
+	if (!fn)
+		return -EINVAL;
+	err = options(&o, opt);
+	if (err)
+		return err;
+	err = phase_claim();
+	if (err)
+		return err;
+	err = run(fn, arg, &o, &result);
+	if (err)
+		return err;
+	if (!o.result)
+		return result;
+	*o.result = result;
+	return 0;
+}
+
+RG_API int ringo_run(int (*fn)(void *), void *arg)
+{
+	return ringo_run_opt(fn, arg, NULL);
+}
+
+void rg_run_child(void)
+{
+	for (struct rg_exit_hook *h = hooks; h; h = h->next)
+		if (h->child)
+			h->child();
+	for (unsigned i = 0; i < rt.nm; i++)
+		rt.poller->child(rt.m[i]);
+	rg_m_child();
+	memset(&rt, 0, sizeof(rt));
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Start and end of a run. See run.c and fork.c. */
+#ifndef RG_CORE_RUN_H
+#define RG_CORE_RUN_H
+
+struct m;
+
+/* The main goroutine exited without returning. */
+void rg_main_exited(struct m *m);
+
+/* Install the fork handlers, once. */
+void rg_fork_init(void);
+
+/* In a forked child: forget the parent's runtime. */
+void rg_run_child(void);
+
+#endif

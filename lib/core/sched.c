@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The scheduler: which G runs next on an M, and getting there.
+ *
+ * Two ways from one G to the next. Short: the G that parks takes the next one from the local queue and
+ * switches straight to it. Long, on the M's own stack: every ROUND switches, when operations are due, or
+ * when the local queue is empty: run timers, submit what is staged and reap completions, look into the
+ * global queue, steal, park the M. All that is not needed each time is in the long way, and none of it
+ * runs on the small stack of a goroutine.
+ *
+ * What a G leaves to be done once its registers are saved (m->post) is done by whoever arrives on the
+ * next stack. After a switch the thread may be another one: rg_m() is asked anew.
+ */
+#include "core/sched.h"
+
+#include <ringo/go.h>
+#include <sched.h>
+
+#include "base/clock.h"
+#include "core/gate.h"
+#include "core/rt.h"
+#include "core/sysmon.h"
+
+enum {
+	ROUND = 61,        /* switches between long ways, as Go's; prime, so that patterns do not lock in */
+	STEAL_PASSES = 4,
+	STAGE_CYCLES = 60000, /* about 20 us: how long a staged operation waits for company */
+};
+
+static bool round_due(struct p *p)
+{
+	if (++p->tick % ROUND == 0 || unlikely(p->retired))
+		return true;
+	if (!p->nstage)
+		return false;
+	return p->nstage >= RG_STAGE || rg_cycles() - p->stage_since > STAGE_CYCLES;
+}
+
+struct g *rg_next_fast(struct p *p)
+{
+	return round_due(p) ? NULL : rg_runq_pop(p);
+}
+
+void rg_set_running(struct m *m, struct g *g)
+{
+	m->cur = g;
+	rg_store_relaxed(&g->state, RG_RUNNING);
+	rg_compiler_barrier();
+	/* sysmon may be giving back the pages below its frames; it is quick. The fence is its membarrier. */
+	while (unlikely(rg_load_relaxed(&g->trim) == RG_TRIM_BUSY))
+		rg_cpu_relax();
+	rg_store_relaxed(&g->trim, RG_TRIM_ONSTACK);
+	rg_count(&m->p->count.switches, 1);
+	rg_store_relaxed(&rg_m_page(m)->cur_g, (uint64_t)g->gen << 32 | (rg_g_index(g) + 1));
+}
+
+/* Run what the stack we left asked for. After post, the G we left may already run elsewhere. */
+static void do_post(struct m *m)
+{
+	void (*post)(struct m *, void *) = m->post;
+
+	if (m->left) {
+		/* order: release; pairs with the CAS in sysmon.c: its stack pointer is saved */
+		rg_store_release(&m->left->trim, RG_TRIM_DIRTY);
+		m->left = NULL;
+	}
+	m->post = NULL;
+	if (post)
+		post(m, m->post_arg);
+}
+
+struct m *rg_arrived(void)
+{
+	struct m *m = rg_m();
+
+	rg_san_arrive(&m->cur->san);
+	do_post(m);
+	*m->errnop = m->cur->err;
+	return m;
+}
+
+void rg_switch_away(struct m *m, struct g *g)
+{
+	struct g *next = rg_next_fast(m->p);
+
+	g->err = *m->errnop;
+	m->left = g;
+	if (unlikely(rg_stack_canaries))
+		rg_stack_check(g);
+	if (!next) {
+		m->cur = NULL;
+		rg_san_leave(&g->san, &m->san);
+		rg_switch(&g->sp, m->sched_sp);
+	} else {
+		bool fresh = !next->slot;
+
+		if (fresh)
+			rg_stack_bind(m->p, next);
+		rg_set_running(m, next);
+		rg_san_leave(&g->san, &next->san);
+		if (fresh)
+			rg_switch_new(&g->sp, rg_stack_top(next), rg_g_main);
+		else
+			rg_switch(&g->sp, next->sp);
+	}
+	rg_arrived();
+}
+
+void rg_switch_final(struct m *m, struct g *next)
+{
+	if (!next) {
+		m->cur = NULL;
+		rg_san_leave(NULL, &m->san);
+		rg_jump(m->sched_sp);
+	}
+	if (next->slot) {
+		rg_set_running(m, next);
+		rg_san_leave(NULL, &next->san);
+		rg_jump(next->sp);
+	}
+	rg_stack_bind(m->p, next);
+	rg_set_running(m, next);
+	rg_san_leave(NULL, &next->san);
+	rg_jump_new(rg_stack_top(next), rg_g_main);
+}
+
+/* From the M's own stack into g, until some G comes back here. */
+static void run(struct m *m, struct g *g)
+{
+	bool fresh = !g->slot;
+
+	if (fresh)
+		rg_stack_bind(m->p, g);
+	rg_set_running(m, g);
+	rg_san_leave(&m->san, &g->san);
+	if (fresh)
+		rg_switch_new(&m->sched_sp, rg_stack_top(g), rg_g_main);
+	else
+		rg_switch(&m->sched_sp, g->sp);
+	rg_san_arrive(&m->san);
+	rg_store_relaxed(&rg_m_page(m)->cur_g, 0);
+	do_post(m);
+}
+
+/* Own events: timers, submissions, completions. Returns the next timer. */
+static int64_t do_round(struct m *m)
+{
+	int64_t next = rg_timers_run(m);
+
+	rt.poller->submit(m);
+	rt.poller->reap(m);
+	return next;
+}
+
+static struct g *steal(struct m *m)
+{
+	/* order: acquire; pairs with the release of rt.nm in rg_m_start */
+	unsigned n = rg_load_acquire(&rt.nm);
+
+	for (int pass = 0; pass < STEAL_PASSES; pass++) {
+		unsigned at = (unsigned)(rg_rand(&m->p->rand) % n);
+
+		for (unsigned i = 0; i < n; i++) {
+			struct p *victim = rt.p[(at + i) % n];
+			/* A run-next is left to its P a little longer: it is about to run there, warm. */
+			struct g *g = victim == m->p ? NULL :
+				      rg_runq_steal(m->p, victim, pass == STEAL_PASSES - 1);
+
+			if (g)
+				return g;
+		}
+		for (int i = 0; i < 20; i++)
+			rg_cpu_relax();
+	}
+	return NULL;
+}
+
+/* A P that runs no Gs hands over what it has and serves its ring and timers only. */
+static void serve_retired(struct m *m)
+{
+	int64_t next = do_round(m);
+
+	rg_spin_end(m, true); /* a waker may have counted on us: pass it on */
+	if (!rg_runq_empty(m->p)) {
+		rg_runq_drain(m->p);
+		rg_wake_if_needed(NULL);
+		return;
+	}
+	rt.poller->wait(m, next);
+}
+
+/* The next G, however long it takes; NULL when the run ends or a round is to be done again. */
+static struct g *find(struct m *m)
+{
+	struct p *p = m->p;
+	int64_t next_timer;
+	struct g *g;
+
+	/* order: acquire; pairs with the release in procs.c */
+	if (unlikely(rg_load_acquire(&p->retired))) {
+		serve_retired(m);
+		return NULL;
+	}
+	next_timer = do_round(m);
+	rg_trim_hint();
+	/* The global queue first, now and then: a busy local one must not starve it. */
+	if (p->tick % ROUND == 0 && (g = rg_global_get(p)))
+		return g;
+	g = rg_runq_pop(p);
+	if (g)
+		return g;
+	g = rg_global_get(p);
+	if (g)
+		return g;
+	if (rg_load_relaxed(&rt.nm) > 1 && rg_spin_begin(m)) {
+		g = steal(m);
+		if (g)
+			return g;
+	}
+	if (!rg_idle_enter(m))
+		return NULL;
+	rg_count(&p->count.parks, 1);
+	rt.poller->wait(m, next_timer);
+	rg_idle_leave(m);
+	return NULL;
+}
+
+void rg_sched_loop(struct m *m)
+{
+	/* order: acquire; pairs with the release in run.c */
+	while (!rg_load_acquire(&m->stop)) {
+		struct g *g;
+
+		g = find(m);
+		if (!g)
+			continue;
+		rg_spin_end(m, true);
+		if (!rg_runq_empty(m->p))
+			rg_wake_if_needed(m);
+		run(m, g);
+	}
+	rg_spin_end(m, false);
+}
+
+static void post_requeue(struct m *m, void *g)
+{
+	rg_runq_put(m->p, g);
+}
+
+/* Give way to whoever is queued. */
+static void yield(struct m *m)
+{
+	struct g *g = m->cur;
+	struct p *p = m->p;
+
+	/* Alone, and no round due: nothing would change. */
+	if (rg_runq_empty(p) && !p->nstage && (p->tick + 1) % ROUND && !p->retired) {
+		p->tick++;
+		return;
+	}
+	rg_store_relaxed(&g->state, RG_RUNNABLE);
+	m->post = post_requeue;
+	m->post_arg = g;
+	rg_switch_away(m, g);
+}
+
+RG_API void ringo_yield(void)
+{
+	struct m *m = rg_enter();
+
+	if (!m) {
+		sched_yield();
+		return;
+	}
+	yield(m);
+	rg_leave(rg_m());
+}
+
+RG_API void ringo_checkpoint(void)
+{
+	struct m *m = (struct m *)rg_arch_self();
+
+	if (likely(!m || !rg_gate_called(m)))
+		return;
+	rg_gate_in(m);
+	yield(m);
+	rg_leave(rg_m());
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* The scheduler: queues (runq.c), waking Ms (wake.c), choosing and switching (sched.c). */
+#ifndef RG_CORE_SCHED_H
+#define RG_CORE_SCHED_H
+
+#include <stdbool.h>
+
+#include "core/g.h"
+#include "core/m.h"
+#include "core/p.h"
+
+/* The M's loop on its own stack; returns when the run ends. */
+void rg_sched_loop(struct m *m);
+
+/* Leave the running G, whose state says why; m->post is done for it afterwards. Returns when it runs again. */
+void rg_switch_away(struct m *m, struct g *g);
+
+/* For rg_g_main: first thing on a stack that was just switched to. */
+struct m *rg_arrived(void);
+
+/* The next G by the short way, or NULL when a full round is due. */
+struct g *rg_next_fast(struct p *p);
+
+/* Never return to the stack of the G that just ended; m->post is done for it afterwards. */
+void rg_switch_final(struct m *m, struct g *next) RG_NORETURN;
+
+/* Make g's M record and state say that it runs. */
+void rg_set_running(struct m *m, struct g *g);
+
+/* Run queue of a P. put, pop: holder only. */
+void rg_runq_put(struct p *p, struct g *g);
+void rg_runq_put_next(struct p *p, struct g *g);
+struct g *rg_runq_pop(struct p *p);
+bool rg_runq_empty(const struct p *p);
+struct g *rg_runq_steal(struct p *thief, struct p *victim, bool with_next);
+void rg_runq_drain(struct p *p); /* all to the global queue */
+
+/* Global queue. */
+void rg_global_put(struct g *g);
+void rg_global_put_list(struct g *head, struct g *tail, uint32_t n);
+struct g *rg_global_get(struct p *p); /* one to run, and a fair share into p's queue */
+
+/* Wake protocol. */
+void rg_wake_if_needed(struct m *m); /* after a push */
+void rg_spin_end(struct m *m, bool found);
+bool rg_spin_begin(struct m *m);
+bool rg_idle_enter(struct m *m);     /* false: there is work after all */
+void rg_idle_leave(struct m *m);
+void rg_wake_m(struct m *m);         /* whatever it does: for stop and P changes */
+bool rg_work_anywhere(struct p *self);
+
+#endif

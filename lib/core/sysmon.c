@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+/*
+ * sysmon, and what it does today: give stack pages back that were used once and are not now.
+ *
+ * A goroutine that went deep and came back keeps its pages. Nobody can tell by looking at its stack
+ * pointer, and asking the kernel what is resident costs more than giving back what may be. So a pass
+ * simply gives back what lies below the stack pointer of each parked G that has run since the last
+ * pass, and all of the free slots. Free ones that stay hot lie in the Ps' caches and are left alone.
+ *
+ * A pass runs a moment after some M went through its scheduler, at most once a PERIOD, and only when
+ * there are more than a few stacks. Then sysmon sleeps without a timeout: an idle process does not wake up.
+ *
+ * Ordering: a parked G may be resumed at any moment by anybody, and from then on its frames may grow into
+ * the pages we are about to drop. So g->trim goes DIRTY -> BUSY (CAS), then one membarrier for the whole
+ * batch, then we look at g->state. The M that resumes a G stores state = RUNNING, then loads trim (plain
+ * accesses: the barrier is on our side). Either we see RUNNING (or the RUNNABLE before it) and leave the
+ * G alone, or that M sees BUSY and waits. trim turns from ONSTACK to DIRTY only when the G's stack pointer
+ * was saved, so a G on its way to being parked is not touched.
+ */
+#include "core/sysmon.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "core/rt.h"
+#include "core/stack.h"
+
+enum { BATCH = 256 };
+
+#define PERIOD (INT64_C(250) * 1000000)
+#define EXPOSURE ((size_t)2 << 20) /* less than this in use: not worth a look */
+#define MAIN_STACK ((size_t)16 << 20) /* the main goroutine's slot, not counted */
+
+uint32_t rg_trim_wanted;
+
+static struct {
+	pthread_t thread;
+	bool started;
+	uint32_t stop; /* a futex word */
+	bool barrier;  /* membarrier works */
+	int self;      /* pidfd for process_madvise; -1: not usable */
+} sysmon;
+
+void rg_trim_ask(void)
+{
+	if (!sysmon.started || rg_stack_exposure() < EXPOSURE + MAIN_STACK)
+		return;
+	/* order: full; pairs with the xchg in sysmon_main. One M of many makes the call. */
+	if (!rg_xchg_full(&rg_trim_wanted, 1))
+		rg_futex_wake(&rg_trim_wanted, 1);
+}
+
+static int membarrier(int cmd)
+{
+	return (int)syscall(SYS_membarrier, cmd, 0, 0);
+}
+
+static void drop_one_by_one(const struct iovec *iov, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		madvise(iov[i].iov_base, iov[i].iov_len, MADV_DONTNEED);
+}
+
+static void drop(const struct iovec *iov, unsigned n)
+{
+	ssize_t done;
+
+	if (!n)
+		return;
+	rg_add_relaxed(&rt.trimmed, n);
+	if (sysmon.self < 0) {
+		drop_one_by_one(iov, n);
+		return;
+	}
+	done = syscall(SYS_process_madvise, sysmon.self, iov, (size_t)n, MADV_DONTNEED, 0);
+	if (done < 0) {
+		/* Kernels before 6.13 do not allow it. */
+		close(sysmon.self);
+		sysmon.self = -1;
+		drop_one_by_one(iov, n);
+		return;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		done -= (ssize_t)iov[i].iov_len;
+		if (done < 0) {
+			drop_one_by_one(iov + i, n - i);
+			return;
+		}
+	}
+}
+
+static bool parked(const struct g *g)
+{
+	uint32_t s = rg_load_relaxed(&g->state);
+
+	return s == RG_WAITING || s == RG_SYSCALL;
+}
+
+/* Pages below the stack pointer of a parked G, without the guard. False: none. */
+static bool unused_part(const struct g *g, struct iovec *iov)
+{
+	char *lo, *hi, *end = (char *)((uintptr_t)g->sp & ~(uintptr_t)(RG_PAGE - 1));
+
+	rg_stack_bounds(g, &lo, &hi);
+	lo += RG_PAGE;
+	if (end <= lo || end > hi)
+		return false;
+	*iov = (struct iovec){ .iov_base = lo, .iov_len = (size_t)(end - lo) };
+	return true;
+}
+
+/* All BUSY. After the barrier none of those still parked can be resumed. */
+static void trim_batch(struct g **batch, unsigned n)
+{
+	struct iovec iov[BATCH];
+	bool trimmed[BATCH];
+	unsigned k = 0;
+
+	if (!n)
+		return;
+	membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+	for (unsigned i = 0; i < n; i++) {
+		trimmed[i] = parked(batch[i]);
+		if (trimmed[i] && unused_part(batch[i], &iov[k]))
+			k++;
+	}
+	drop(iov, k);
+	/* order: release; pairs with the load in rg_set_running: the pages are gone before it goes on */
+	for (unsigned i = 0; i < n; i++)
+		rg_store_release(&batch[i]->trim, trimmed[i] ? RG_TRIM_CLEAN : RG_TRIM_DIRTY);
+}
+
+static void trim_parked(void)
+{
+	struct g *batch[BATCH];
+	unsigned n = 0;
+
+	if (!sysmon.barrier)
+		return;
+	for (uint32_t i = 0, used = rg_g_used(); i < used; i++) {
+		struct g *g = rg_g_at(i);
+
+		if (rg_load_relaxed(&g->trim) != RG_TRIM_DIRTY || !parked(g))
+			continue;
+		/* order: full; pairs with the release in do_post of sched.c: sp is saved */
+		if (!rg_cas_full(&g->trim, RG_TRIM_DIRTY, RG_TRIM_BUSY))
+			continue;
+		batch[n++] = g;
+		if (n == BATCH) {
+			trim_batch(batch, n);
+			n = 0;
+		}
+	}
+	trim_batch(batch, n);
+}
+
+static void trim_free(void)
+{
+	uint32_t slots[BATCH];
+	struct iovec iov[BATCH];
+	unsigned n;
+
+	for (unsigned class = 0; class < RG_CLASSES; class++)
+		while ((n = rg_stack_take_dirty(class, slots, BATCH))) {
+			for (unsigned i = 0; i < n; i++) {
+				char *lo, *hi;
+
+				rg_stack_slot_bounds(slots[i], &lo, &hi);
+				lo += RG_PAGE;
+				iov[i] = (struct iovec){ .iov_base = lo, .iov_len = (size_t)(hi - lo) };
+			}
+			drop(iov, n);
+			rg_stack_put_clean(class, slots, n);
+		}
+}
+
+/* False: the run ends. */
+static bool pause_for(int64_t ns)
+{
+	int64_t end = rg_time_add(rg_now(), ns);
+
+	while (!rg_load_relaxed(&sysmon.stop)) {
+		int64_t left = end - rg_now();
+
+		if (left <= 0)
+			return true;
+		rg_futex_wait(&sysmon.stop, 0, left);
+	}
+	return false;
+}
+
+static void *sysmon_main(void *arg)
+{
+	int64_t period = PERIOD;
+
+	(void)arg;
+	while (!rg_load_relaxed(&sysmon.stop)) {
+		int64_t start;
+
+		if (!rg_load_relaxed(&rg_trim_wanted)) {
+			rg_futex_wait(&rg_trim_wanted, 0, -1);
+			continue;
+		}
+		if (!pause_for(period))
+			break;
+		/* order: full; pairs with the xchg in rg_trim_ask: what parks from now on asks again */
+		rg_xchg_full(&rg_trim_wanted, 0);
+		start = rg_now();
+		trim_parked();
+		trim_free();
+		/* Many stacks: at most a fiftieth of one CPU. */
+		period = rg_max(PERIOD, 50 * (rg_now() - start));
+	}
+	return NULL;
+}
+
+int rg_sysmon_start(void)
+{
+	sigset_t all, former;
+	int err;
+
+	memset(&sysmon, 0, sizeof(sysmon));
+	rg_trim_wanted = 0;
+	sysmon.barrier = !membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+	sysmon.self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &former); /* signals are for the program's threads */
+	err = pthread_create(&sysmon.thread, NULL, sysmon_main, NULL);
+	pthread_sigmask(SIG_SETMASK, &former, NULL);
+	sysmon.started = !err;
+	return -err;
+}
+
+void rg_sysmon_child(void)
+{
+	if (sysmon.self >= 0)
+		close(sysmon.self);
+	memset(&sysmon, 0, sizeof(sysmon));
+	sysmon.self = -1;
+}
+
+void rg_sysmon_stop(void)
+{
+	if (sysmon.started) {
+		rg_store_relaxed(&sysmon.stop, 1);
+		rg_futex_wake(&sysmon.stop, 1);
+		rg_store_relaxed(&rg_trim_wanted, 1);
+		rg_futex_wake(&rg_trim_wanted, 1);
+		pthread_join(sysmon.thread, NULL);
+	}
+	if (sysmon.self >= 0)
+		close(sysmon.self);
+	sysmon.started = false;
+	sysmon.self = -1;
+}

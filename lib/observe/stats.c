@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/* Numbers of the runtime: sums over the Ps' counters, and a look at each goroutine's state. */
+#include <errno.h>
+#include <ringo/go.h>
+#include <ringo/stats.h>
+#include <string.h>
+
+#include "core/gate.h"
+#include "core/rt.h"
+#include "core/stack.h"
+#include "io/pool.h"
+
+static void add(struct rg_counters *sum, const struct rg_counters *c)
+{
+	sum->spawned += rg_load_relaxed(&c->spawned);
+	sum->exited += rg_load_relaxed(&c->exited);
+	sum->switches += rg_load_relaxed(&c->switches);
+	sum->steals += rg_load_relaxed(&c->steals);
+	sum->stolen += rg_load_relaxed(&c->stolen);
+	sum->wakes += rg_load_relaxed(&c->wakes);
+	sum->parks += rg_load_relaxed(&c->parks);
+	sum->enters += rg_load_relaxed(&c->enters);
+	sum->ops += rg_load_relaxed(&c->ops);
+	sum->cancels += rg_load_relaxed(&c->cancels);
+}
+
+static struct rg_counters sum_counters(void)
+{
+	struct rg_counters sum = { 0 };
+
+	add(&sum, &rt.foreign);
+	/* order: acquire; pairs with the release of rt.nm in rg_m_start */
+	for (unsigned i = 0, n = rg_load_acquire(&rt.nm); i < n; i++)
+		add(&sum, &rt.p[i]->count);
+	return sum;
+}
+
+static void count_states(struct ringo_stats *s)
+{
+	for (uint32_t i = 0, n = rg_g_used(); i < n; i++)
+		switch (rg_load_relaxed(&rg_g_at(i)->state)) {
+		case RG_RUNNABLE:
+			s->runnable++;
+			break;
+		case RG_RUNNING:
+			s->running++;
+			break;
+		case RG_SYSCALL:
+			s->syscall++;
+			break;
+		case RG_WAITING:
+			s->waiting++;
+			break;
+		default:
+			break;
+		}
+}
+
+static void fill(struct ringo_stats *s)
+{
+	struct rg_counters c = sum_counters();
+
+	strncpy(s->backend, rt.poller->name, sizeof(s->backend) - 1);
+	s->guard = rg_stack_guard();
+	s->procs = rg_load_relaxed(&rt.procs);
+	s->goroutines = c.spawned - c.exited;
+	count_states(s);
+	s->goroutine_limit = rg_g_limit();
+	s->spawned = c.spawned;
+	s->switches = c.switches;
+	s->steals = c.steals;
+	s->stolen = c.stolen;
+	s->wakes = c.wakes;
+	s->parks = c.parks;
+	s->enters = c.enters;
+	s->ops = c.ops;
+	s->cancels = c.cancels;
+	rg_pool_stats(&s->pool_jobs, &s->pool_threads);
+	s->stacks_trimmed = rg_load_relaxed(&rt.trimmed);
+}
+
+static int get(struct ringo_stats *user)
+{
+	struct ringo_stats s;
+	size_t size = user->size;
+	int err = rg_options_copy(&s, sizeof(s), user, size); /* only to judge the tail */
+
+	if (err)
+		return err;
+	memset(&s, 0, sizeof(s));
+	fill(&s);
+	s.size = size;
+	memcpy(user, &s, rg_min(size, sizeof(s)));
+	return 0;
+}
+
+RG_API int ringo_stats_get(struct ringo_stats *user)
+{
+	struct m *m = rg_enter();
+	int err;
+
+	if (!m) {
+		err = rg_foreign_enter();
+		if (err)
+			return err;
+	}
+	err = get(user);
+	if (m)
+		rg_leave(m);
+	else
+		rg_foreign_leave();
+	return err;
+}
+
+RG_API long ringo_num_goroutines(void)
+{
+	struct m *m = rg_enter();
+	struct rg_counters c;
+
+	if (!m && rg_foreign_enter())
+		return 0;
+	c = sum_counters();
+	if (m)
+		rg_leave(m);
+	else
+		rg_foreign_leave();
+	return (long)(c.spawned - c.exited);
+}
