@@ -192,8 +192,25 @@ answers() {
 		grep -E '^(small|404|<h1>)' | tr '\n' ' ')" = 'small 404 Not Found <h1>index</h1> ' ]
 	result 'SIGUSR1 prints the figures of the runtime' grep -q '^goroutines [1-9]' \
 		<(kill -USR1 $pid; sleep 0.3; cat "$dir/err")
+	open_many 100 'GET /small.txt HTTP/1.1\r\nHost: x\r\n\r\n'
+	sleep 0.3
 	stop
-	result 'SIGTERM ends it at once when it is idle, with 0' [ "$rc:$((took / 1500))" = 0:0 ]
+	close_many
+	result 'SIGTERM ends it at once when all are idle, with 0' [ "$rc:$((took / 1500))" = 0:0 ]
+}
+
+# refused_late: send on after the refusal, and read it only then
+refused_late() {
+	local s ok
+	exec {s}<>"/dev/tcp/127.0.0.1/$port"
+	printf 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n' >&$s
+	sleep 0.2
+	printf '%090000d' 0 >&$s
+	sleep 0.2
+	printf '%090000d' 0 >&$s && timeout 5 head -1 <&$s | grep -q 413
+	ok=$?
+	exec {s}>&-
+	return $ok
 }
 
 attacks() {
@@ -217,6 +234,7 @@ attacks() {
 		'GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n'
 	long=$(printf '%08000d' 0)
 	result 'a long head within the limit is served' status_is 200 -H "X: ${long:0:7000}" "$url/"
+	result 'who is refused is not cut off while it sends' refused_late
 	result 'a head beyond the limit is 431' status_is 431 -H "X: $long$long" "$url/"
 	stop
 }
