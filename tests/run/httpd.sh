@@ -203,14 +203,14 @@ answers() {
 refused_late() {
 	local s ok
 	exec {s}<>"/dev/tcp/127.0.0.1/$port"
-	printf 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n' >&$s
+	printf 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n' >&"$s"
 	sleep 0.2
-	printf '%090000d' 0 >&$s
+	printf '%090000d' 0 >&"$s"
 	sleep 0.2
-	printf '%090000d' 0 >&$s && timeout 5 head -1 <&$s | grep -q 413
+	printf '%090000d' 0 >&"$s" && timeout 5 head -1 <&"$s" | grep -q 413
 	ok=$?
 	exec {s}>&-
-	return $ok
+	return "$ok"
 }
 
 attacks() {
