@@ -54,7 +54,7 @@ LDLIBS_httpd_fuzz = -lhttp_parser
 lib_src := $(wildcard $(foreach dir,base arch core ring sync io observe,lib/$(dir)/*.c)) \
 	   $(wildcard lib/arch/*.S)
 ifeq ($(SIM),)
-lib_src := $(filter-out lib/ring/sim.c,$(lib_src))
+lib_src := $(filter-out lib/ring/sim.c lib/arch/sim.c,$(lib_src))
 test_dirs := unit run stress
 example_src := $(wildcard docs/examples/*.c)
 else

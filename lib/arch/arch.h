@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef RINGO_SIM
+#include "base/sim.h"
+#endif
+
 /* In x86_64.S. */
 void rg_switch(void **save, void *to);
 void rg_switch_new(void **save, void *top, void (*entry)(void));
@@ -67,7 +71,11 @@ static inline void *rg_arch_m(void)
 /* Cycles, for comparing short spans on one CPU. */
 static inline uint64_t rg_cycles(void)
 {
+#ifdef RINGO_SIM
+	return (uint64_t)rg_sim_now();
+#else
 	return __builtin_ia32_rdtsc();
+#endif
 }
 
 #endif

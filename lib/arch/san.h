@@ -11,15 +11,7 @@
 
 #include <stddef.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define RG_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define RG_ASAN 1
-#endif
-#endif
-
-#include "base/atomic.h" /* RG_TSAN */
+#include "base/compiler.h"
 
 #ifdef RG_ASAN
 #include <sanitizer/asan_interface.h>

@@ -9,8 +9,10 @@
 #ifndef RG_BASE_ATOMIC_H
 #define RG_BASE_ATOMIC_H
 
+#include "base/compiler.h"
+
 #ifdef RINGO_SIM
-void rg_sim_point(void);
+#include "base/sim.h"
 #else
 static inline void rg_sim_point(void)
 {
@@ -47,14 +49,6 @@ static inline void rg_sim_point(void)
 	})
 
 /* Orders earlier stores before later loads: what x86 does not do by itself. */
-#ifdef __SANITIZE_THREAD__
-#define RG_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define RG_TSAN 1
-#endif
-#endif
-
 #ifdef RG_TSAN
 /* ThreadSanitizer does not model fences; a full read-modify-write it does. */
 extern unsigned rg_tsan_fence;

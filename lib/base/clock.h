@@ -7,7 +7,8 @@
 #include <time.h>
 
 #ifdef RINGO_SIM
-int64_t rg_sim_now(void);
+#include "base/sim.h"
+
 static inline int64_t rg_now(void)
 {
 	return rg_sim_now();

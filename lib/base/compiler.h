@@ -6,6 +6,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Which sanitizer, in the words of gcc and of clang. */
+#if defined(__SANITIZE_ADDRESS__)
+#define RG_ASAN 1
+#elif defined(__SANITIZE_THREAD__)
+#define RG_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RG_ASAN 1
+#elif __has_feature(thread_sanitizer)
+#define RG_TSAN 1
+#endif
+#endif
+
 #define RG_API __attribute__((visibility("default")))
 #define RG_NOINLINE __attribute__((noinline))
 #define RG_COLD __attribute__((noinline, cold))

@@ -13,6 +13,7 @@ enum { SPINS = 100 };
 unsigned rg_tsan_fence;
 #endif
 
+#ifndef RINGO_SIM
 void rg_futex_wait(uint32_t *word, uint32_t val, int64_t timeout_ns)
 {
 	struct timespec ts = { .tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000 };
@@ -24,6 +25,7 @@ void rg_futex_wake(uint32_t *word, int n)
 {
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
 }
+#endif
 
 void rg_lock_slow(uint32_t *l)
 {
@@ -33,13 +35,8 @@ void rg_lock_slow(uint32_t *l)
 			return;
 	}
 	/* order: acquires; pairs with the xchg of rg_unlock. 2 makes the holder wake us. */
-	while (rg_xchg_full(l, 2) != 0) {
-#ifdef RINGO_SIM
-		rg_sim_point(); /* one OS thread plays all Ms: let the holder go on */
-#else
+	while (rg_xchg_full(l, 2) != 0)
 		rg_futex_wait(l, 2, -1);
-#endif
-	}
 }
 
 void rg_unlock_slow(uint32_t *l)

@@ -20,7 +20,7 @@
 #include "core/rt.h"
 #include "core/sched.h"
 
-enum { RECORD_PAGES = 2, ALTSTACK = 64 << 10, THREAD_STACK = 256 << 10 };
+enum { RECORD_PAGES = 2, ALTSTACK = 64 << 10 };
 
 _Static_assert(sizeof(struct m) <= RG_PAGE, "record is the page after the M page");
 
@@ -100,6 +100,7 @@ static void tell(struct m *m, uint32_t what)
 
 static void own_stack(struct m *m)
 {
+#ifdef RG_ASAN
 	pthread_attr_t attr;
 	size_t size = 0;
 	void *lo = NULL;
@@ -109,6 +110,9 @@ static void own_stack(struct m *m)
 		pthread_attr_destroy(&attr);
 	}
 	rg_san_thread(&m->san, lo, size);
+#else
+	rg_san_thread(&m->san, NULL, 0);
+#endif
 }
 
 static int thread_setup(struct m *m)
@@ -159,21 +163,13 @@ static void *thread_main(void *arg)
 
 static int thread_make(struct m *m)
 {
-	pthread_attr_t attr;
-	int err = pthread_attr_init(&attr);
+	int err = rg_thread_start(&m->thread, thread_main, m, 0);
 
 	if (err)
-		return -err;
-#if !defined(RG_ASAN) && !defined(RG_TSAN)
-	pthread_attr_setstacksize(&attr, THREAD_STACK);
-#endif
-	err = pthread_create(&m->thread, &attr, thread_main, m);
-	pthread_attr_destroy(&attr);
-	if (!err)
-		return 0;
-	rg_warn("cannot make a thread (%s): the limit of processes (ulimit -u), of the cgroup (pids.max) "
-		"or of memory is reached; raise it, or ask for fewer Ps (RINGO_PROCS)", strerror(err));
-	return err == EAGAIN ? -EAGAIN : -ENOMEM;
+		rg_warn("cannot make a thread (%s): the limit of processes (ulimit -u), of the cgroup "
+			"(pids.max) or of memory is reached; raise it, or ask for fewer Ps (RINGO_PROCS)",
+			strerror(-err));
+	return err;
 }
 
 int rg_m_start(unsigned id)
@@ -195,7 +191,7 @@ int rg_m_start(unsigned id)
 	while (!rg_load_acquire(&m->started))
 		rg_futex_wait(&m->started, 0, -1);
 	if (m->start_err) {
-		pthread_join(m->thread, NULL);
+		rg_thread_join(&m->thread);
 		err = m->start_err;
 		goto free_p;
 	}
@@ -218,7 +214,7 @@ void rg_m_free_all(void)
 	for (unsigned i = 0; i < rt.nm; i++) {
 		struct m *m = rt.m[i];
 
-		pthread_join(m->thread, NULL);
+		rg_thread_join(&m->thread);
 		rg_timers_free(m->p);
 		munmap(m->p, sizeof(*m->p));
 		record_free(m);

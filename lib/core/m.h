@@ -6,11 +6,11 @@
 #ifndef RG_CORE_M_H
 #define RG_CORE_M_H
 
-#include <pthread.h>
 #include <stdbool.h>
 
 #include "arch/arch.h"
 #include "arch/san.h"
+#include "base/thread.h"
 #include "core/g.h"
 #include "kmod/uapi/ringo.h"
 
@@ -34,7 +34,7 @@ struct m {
 	bool stop;           /* the loop is to end */
 	uint32_t idle;       /* RG_M_*: the wake protocol, wake.c */
 	void *ring;          /* the poller's */
-	pthread_t thread;
+	struct rg_thread thread;
 	void *altstack;
 	uint32_t started;    /* a futex word: 0 not yet, 1 up, 2 failed with start_err, 3 ended */
 	int start_err;

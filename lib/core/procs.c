@@ -38,7 +38,12 @@ static int grow(unsigned n)
 static int set(unsigned n)
 {
 	unsigned former = rt.procs;
-	int err = grow(n);
+	int err;
+
+	/* order: acquire; pairs with the release in ask_stop, which also holds the lock */
+	if (rg_load_acquire(&rt.phase) != RG_UP)
+		return -ESRCH; /* no M may come up that nobody tells to stop */
+	err = grow(n);
 
 	if (err) {
 		for (unsigned i = former; i < rt.nm; i++)

@@ -204,6 +204,7 @@ static void memory_down(void)
 
 static int ms_up(unsigned n)
 {
+	rg_store_relaxed(&rt.procs, n);
 	for (unsigned i = 0; i < n; i++) {
 		int err = rg_m_start(i);
 
@@ -297,10 +298,12 @@ static int bring_up(const struct ringo_options *o)
 	err = rg_sysmon_start();
 	if (err)
 		rg_warn("no thread for sysmon (%s): stack memory is not given back", strerror(-err));
-	err = spawn_main();
-	if (!err)
-		err = ms_up(o->procs);
-	return err;
+	err = ms_up(o->procs);
+	if (err)
+		return err;
+	/* order: release; pairs with the acquire in rg_foreign_enter */
+	rg_store_release(&rt.phase, RG_UP);
+	return spawn_main();
 }
 
 /* Only one run at a time, none after an unclean end. */

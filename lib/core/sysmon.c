@@ -21,8 +21,6 @@
 
 #include <errno.h>
 #include <linux/membarrier.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,7 +30,7 @@
 
 #include "base/clock.h"
 #include "base/lock.h"
-#include "base/log.h"
+#include "base/thread.h"
 #include "core/rt.h"
 #include "core/stack.h"
 
@@ -45,7 +43,7 @@ enum { BATCH = 256 };
 uint32_t rg_trim_wanted;
 
 static struct {
-	pthread_t thread;
+	struct rg_thread thread;
 	bool started;
 	uint32_t stop; /* a futex word */
 	bool barrier;  /* membarrier works */
@@ -227,19 +225,18 @@ static void *sysmon_main(void *arg)
 
 int rg_sysmon_start(void)
 {
-	sigset_t all, former;
 	int err;
 
 	memset(&sysmon, 0, sizeof(sysmon));
 	rg_trim_wanted = 0;
 	sysmon.barrier = !membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 	sysmon.self = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &former); /* signals are for the program's threads */
-	err = pthread_create(&sysmon.thread, NULL, sysmon_main, NULL);
-	pthread_sigmask(SIG_SETMASK, &former, NULL);
+#ifdef RINGO_SIM
+	return 0; /* the simulation has no memory to give back */
+#endif
+	err = rg_thread_start(&sysmon.thread, sysmon_main, NULL, RG_THREAD_NO_SIGNALS);
 	sysmon.started = !err;
-	return -err;
+	return err;
 }
 
 void rg_sysmon_child(void)
@@ -257,7 +254,7 @@ void rg_sysmon_stop(void)
 		rg_futex_wake(&sysmon.stop, 1);
 		rg_store_relaxed(&rg_trim_wanted, 1);
 		rg_futex_wake(&rg_trim_wanted, 1);
-		pthread_join(sysmon.thread, NULL);
+		rg_thread_join(&sysmon.thread);
 	}
 	if (sysmon.self >= 0)
 		close(sysmon.self);

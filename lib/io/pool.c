@@ -13,19 +13,18 @@
 #include "io/pool.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <ringo/go.h>
-#include <signal.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "core/gate.h"
 #include "core/park.h"
 #include "core/rt.h"
 
-enum { MAX_THREADS = 64, THREAD_STACK = 256 << 10 };
+enum { MAX_THREADS = 64 };
 
 struct job {
 	int (*fn)(void *);
@@ -119,24 +118,14 @@ static void *worker(void *arg)
 
 static int make_thread(void)
 {
-	sigset_t all, former;
-	pthread_attr_t attr;
-	pthread_t thread;
-	int err = pthread_attr_init(&attr);
+	struct rg_thread t;
+	int err;
 
-	if (err)
-		return -err;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, THREAD_STACK);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &former); /* signals are for the program's threads */
 	rg_add_full(&pool.live, 1); /* order: full; pairs with the sub in worker */
-	err = pthread_create(&thread, &attr, worker, NULL);
+	err = rg_thread_start(&t, worker, NULL, RG_THREAD_NO_SIGNALS | RG_THREAD_DETACHED);
 	if (err)
 		rg_add_full(&pool.live, -1); /* order: full; as above */
-	pthread_sigmask(SIG_SETMASK, &former, NULL);
-	pthread_attr_destroy(&attr);
-	return -err;
+	return err;
 }
 
 /* At the end of a run: idle threads go, running jobs get until the deadline. */

@@ -322,9 +322,7 @@ static const struct rg_poller uring = {
 	.child = uring_child,
 };
 
-#ifndef RINGO_SIM
 const struct rg_poller *rg_poller_choose(void)
 {
 	return &uring;
 }
-#endif
