@@ -2,6 +2,7 @@
 /* Slow paths of the lock: see lock.h. */
 #include "base/lock.h"
 
+#include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -17,8 +18,10 @@ unsigned rg_tsan_fence;
 void rg_futex_wait(uint32_t *word, uint32_t val, int64_t timeout_ns)
 {
 	struct timespec ts = { .tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000 };
+	int saved = errno; /* it is the running goroutine's */
 
 	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, val, timeout_ns < 0 ? NULL : &ts, NULL, 0);
+	errno = saved;
 }
 
 void rg_futex_wake(uint32_t *word, int n)

@@ -144,8 +144,6 @@ static void *thread_main(void *arg)
 		rg_sched_loop(m);
 		clean = rt.poller->drain(m, rt.stop_deadline);
 	}
-	if (clean)
-		rt.poller->fini(m);
 	rg_arch_set_self(NULL);
 	altstack_drop(m);
 	if (m->start_err) {
@@ -184,6 +182,8 @@ int rg_m_start(unsigned id)
 	if (!m->p)
 		goto free_record;
 	m->p->m = m;
+	rt.m[id] = m; /* before it can show up as idle */
+	rt.p[id] = m->p;
 	err = thread_make(m);
 	if (err)
 		goto free_p;
@@ -195,14 +195,14 @@ int rg_m_start(unsigned id)
 		err = m->start_err;
 		goto free_p;
 	}
-	rt.m[id] = m;
-	rt.p[id] = m->p;
 	rg_add_full(&rt.live_ms, 1); /* order: full; pairs with the sub in thread_main */
 	/* order: release; pairs with the acquire in steal: rt.p and rt.m up to it are set */
 	rg_store_release(&rt.nm, id + 1);
 	return 0;
 
 free_p:
+	rt.m[id] = NULL;
+	rt.p[id] = NULL;
 	munmap(m->p, sizeof(*m->p));
 free_record:
 	record_free(m);
@@ -215,6 +215,7 @@ void rg_m_free_all(void)
 		struct m *m = rt.m[i];
 
 		rg_thread_join(&m->thread);
+		rt.poller->fini(m); /* not earlier: a waker may be late */
 		rg_timers_free(m->p);
 		munmap(m->p, sizeof(*m->p));
 		record_free(m);

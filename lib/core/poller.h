@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The one way from core to the rings. Each back end (io_uring, the simulation) is a table of these;
- * all but wake are called by the M itself, inside the runtime, on its own stack or a goroutine's.
+ * all but wake, fini and child are called by the M itself, inside the runtime, on its own stack.
  */
 #ifndef RG_CORE_POLLER_H
 #define RG_CORE_POLLER_H
@@ -15,7 +15,10 @@ struct m;
 struct rg_poller {
 	const char *name;
 
-	/* Make and free the M's ring. init: 0 or -errno, with a message when the user can do something. */
+	/*
+	 * Make the M's ring: 0 or -errno, with a message when the user can do something. Free it, when
+	 * the M's thread has ended and nobody can wake it any more.
+	 */
 	int (*init)(struct m *m);
 	void (*fini)(struct m *m);
 

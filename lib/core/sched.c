@@ -175,17 +175,18 @@ static struct g *steal(struct m *m)
 	return NULL;
 }
 
-/* A P that runs no Gs hands over what it has and serves its ring and timers only. */
+/*
+ * A P that runs no Gs hands over what it has and serves its ring and timers only. Others may have counted
+ * on this M: a waker that took its idle bit, or whoever saw it spin. It passes that on.
+ */
 static void serve_retired(struct m *m)
 {
 	int64_t next = do_round(m);
 
-	rg_spin_end(m, true); /* a waker may have counted on us: pass it on */
-	if (!rg_runq_empty(m->p)) {
-		rg_runq_drain(m->p);
+	rg_spin_end(m, false);
+	rg_runq_drain(m->p);
+	if (rg_work_anywhere(NULL))
 		rg_wake_if_needed(NULL);
-		return;
-	}
 	rt.poller->wait(m, next);
 }
 
