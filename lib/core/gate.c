@@ -36,6 +36,10 @@ void rg_gate_slow(struct m *m)
 
 int rg_foreign_enter(void)
 {
+	/* Who ends a run waits until there are no users: those who call in a loop must not hold it up. */
+	/* order: acquire; as below, where it counts */
+	if (rg_load_acquire(&rt.phase) != RG_UP)
+		return -ESRCH;
 	/* order: full; pairs with the store of phase in run.c: either it sees us, or we see it */
 	rg_add_full(&rt.users, 1);
 	if (rg_load_acquire(&rt.phase) == RG_UP) /* order: acquire; pairs with the release in run.c */

@@ -315,10 +315,11 @@ static int phase_claim(void)
 
 static void rt_reset(uint32_t phase)
 {
-	uint32_t users = rg_load_relaxed(&rt.users);
+	const size_t keep = offsetof(struct rt, poller);
 
-	memset(&rt, 0, sizeof(rt));
-	rt.users = users; /* a thread may just be finding out that nothing runs */
+	/* users stays as it is: a thread may just be finding out that nothing runs. */
+	_Static_assert(offsetof(struct rt, users) < offsetof(struct rt, poller), "kept");
+	memset((char *)&rt + keep, 0, sizeof(rt) - keep);
 	/* order: release; pairs with the CAS in phase_claim */
 	rg_store_release(&rt.phase, phase);
 }
