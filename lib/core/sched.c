@@ -45,13 +45,29 @@ void rg_set_running(struct m *m, struct g *g)
 {
 	m->cur = g;
 	rg_store_relaxed(&g->state, RG_RUNNING);
+	rg_count(&m->p->count.switches, 1);
+	rg_store_relaxed(&rg_m_page(m)->cur_g, rg_g_index(g) + 1);
+}
+
+/* As rg_set_running, for one that has frames on its stack. */
+static void set_resumed(struct m *m, struct g *g)
+{
+	rg_set_running(m, g);
 	rg_compiler_barrier();
 	/* sysmon may be giving back the pages below its frames; it is quick. The fence is its membarrier. */
 	while (unlikely(rg_load_relaxed(&g->trim) == RG_TRIM_BUSY))
 		rg_cpu_relax();
 	rg_store_relaxed(&g->trim, RG_TRIM_ONSTACK);
-	rg_count(&m->p->count.switches, 1);
-	rg_store_relaxed(&rg_m_page(m)->cur_g, (uint64_t)g->gen << 32 | (rg_g_index(g) + 1));
+}
+
+static void make_ready_to_run(struct m *m, struct g *g)
+{
+	if (g->slot) {
+		set_resumed(m, g);
+	} else {
+		rg_stack_bind(m->p, g);
+		rg_set_running(m, g);
+	}
 }
 
 /* Run what the stack we left asked for. After post, the G we left may already run elsewhere. */
@@ -94,9 +110,7 @@ void rg_switch_away(struct m *m, struct g *g)
 	} else {
 		bool fresh = !next->slot;
 
-		if (fresh)
-			rg_stack_bind(m->p, next);
-		rg_set_running(m, next);
+		make_ready_to_run(m, next);
 		rg_san_leave(&g->san, &next->san);
 		if (fresh)
 			rg_switch_new(&g->sp, rg_stack_top(next), rg_g_main);
@@ -108,20 +122,19 @@ void rg_switch_away(struct m *m, struct g *g)
 
 void rg_switch_final(struct m *m, struct g *next)
 {
+	bool fresh;
+
 	if (!next) {
 		m->cur = NULL;
 		rg_san_leave(NULL, &m->san);
 		rg_jump(m->sched_sp);
 	}
-	if (next->slot) {
-		rg_set_running(m, next);
-		rg_san_leave(NULL, &next->san);
-		rg_jump(next->sp);
-	}
-	rg_stack_bind(m->p, next);
-	rg_set_running(m, next);
+	fresh = !next->slot;
+	make_ready_to_run(m, next);
 	rg_san_leave(NULL, &next->san);
-	rg_jump_new(rg_stack_top(next), rg_g_main);
+	if (fresh)
+		rg_jump_new(rg_stack_top(next), rg_g_main);
+	rg_jump(next->sp);
 }
 
 /* From the M's own stack into g, until some G comes back here. */
@@ -129,9 +142,7 @@ static void run(struct m *m, struct g *g)
 {
 	bool fresh = !g->slot;
 
-	if (fresh)
-		rg_stack_bind(m->p, g);
-	rg_set_running(m, g);
+	make_ready_to_run(m, g);
 	rg_san_leave(&m->san, &g->san);
 	if (fresh)
 		rg_switch_new(&m->sched_sp, rg_stack_top(g), rg_g_main);
@@ -246,6 +257,9 @@ void rg_sched_loop(struct m *m)
 static void post_requeue(struct m *m, void *g)
 {
 	rg_runq_put(m->p, g);
+	/* Another one runs here already, perhaps for long: an idle M may take this one. */
+	if (m->cur)
+		rg_wake_if_needed(m);
 }
 
 /* Give way to whoever is queued. */
