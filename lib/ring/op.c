@@ -65,7 +65,9 @@ void rg_op_done(struct m *m, struct g *g, int res)
 	/* Only this M's timers could have looked at it as a wait for an operation. */
 	if (wake & 1)
 		rg_store_relaxed(&g->wake, wake + 1);
-	rg_ready(m, g, res);
+	/* At the end of the run nobody resumes, not even on an M that has yet to learn of it. */
+	if (!rg_load_relaxed(&m->stop))
+		rg_ready(m, g, res);
 }
 
 bool rg_op_unstage(struct m *m, struct g *g)
