@@ -35,6 +35,17 @@ static struct rg_counters sum_counters(void)
 	return sum;
 }
 
+/* What has exited was spawned before: counted in this order the difference is never negative. */
+static uint64_t count_live(void)
+{
+	uint64_t exited = rg_load_relaxed(&rt.foreign.exited);
+
+	/* order: acquire; pairs with the release of rt.nm in rg_m_start, and goes before the next sum */
+	for (unsigned i = 0, n = rg_load_acquire(&rt.nm); i < n; i++)
+		exited += rg_load_acquire(&rt.p[i]->count.exited);
+	return sum_counters().spawned - exited;
+}
+
 static void count_states(struct ringo_stats *s)
 {
 	for (uint32_t i = 0, n = rg_g_used(); i < n; i++)
@@ -63,7 +74,7 @@ static void fill(struct ringo_stats *s)
 	strncpy(s->backend, rt.poller->name, sizeof(s->backend) - 1);
 	s->guard = rg_stack_guard();
 	s->procs = rg_load_relaxed(&rt.procs);
-	s->goroutines = c.spawned - c.exited;
+	s->goroutines = count_live();
 	count_states(s);
 	s->goroutine_limit = rg_g_limit();
 	s->spawned = c.spawned;
@@ -115,14 +126,14 @@ RG_API int ringo_stats_get(struct ringo_stats *user)
 RG_API long ringo_num_goroutines(void)
 {
 	struct m *m = rg_enter();
-	struct rg_counters c;
+	long n;
 
 	if (!m && rg_foreign_enter())
 		return 0;
-	c = sum_counters();
+	n = (long)count_live();
 	if (m)
 		rg_leave(m);
 	else
 		rg_foreign_leave();
-	return (long)(c.spawned - c.exited);
+	return n;
 }
