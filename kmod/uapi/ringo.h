@@ -34,7 +34,7 @@ struct ringo_m_page {
 	__u32 in_rt;		/* 1 while the M is inside the runtime */
 	__u32 revoked;
 	__u32 asked;
-	__u64 cur_g;		/* goroutine: index + 1 in the low, generation in the high half; 0 none */
+	__u64 cur_g;		/* index of its goroutine in the table, plus 1; 0 none */
 	__u64 switches;		/* goroutines run by this M so far */
 	__u64 reserved[4];
 };

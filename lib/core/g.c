@@ -214,7 +214,6 @@ int rg_spawn(struct m *m, const struct rg_spawn *s)
 	g->spawn_pc = s->pc;
 	g->deadline = m && m->cur ? m->cur->deadline : 0;
 	rg_store_relaxed(&g->gen, g->gen + 1);
-	g->err = 0;
 	g->reason = RG_WHY_NONE;
 	g->stack_class = (uint8_t)s->stack_class;
 	g->flags = s->flags | (s->is_words ? RG_G_WORDS : 0);

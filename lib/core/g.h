@@ -62,35 +62,35 @@ struct rg_ext {
 };
 
 struct g {
+	/* One cache line for all that a switch touches. */
 	union {
 		uintptr_t args[6]; /* before it first runs */
 		struct {
 			void *sp;           /* saved stack pointer while not running */
 			int64_t wait_res;   /* what the waker says */
-			int64_t wait_until; /* end of this wait; see timer.h */
+			int64_t wait_until; /* end of this wait; see timer.c */
 			struct rg_op *op;   /* its ring operation in flight or staged */
+			int32_t err;        /* errno while not running */
+			uint32_t op_seq;    /* names the operation in completions and cancels */
+			uint8_t trim;       /* RG_TRIM_* */
+			uint8_t op_staged;  /* still in its P's stage */
 		};
 	};
 	struct g *next;     /* link of the queue it is on */
-	uint32_t state;     /* enum rg_state */
-	uint32_t wake;      /* odd: waiting and may be claimed; see park.h */
+	uint32_t slot;      /* its stack: class and index + 1; 0 not bound: it never ran */
+	uint8_t state;      /* enum rg_state */
+	uint8_t reason;     /* enum rg_reason */
+	uint8_t wait_kind;  /* enum rg_wait_kind */
+	uint8_t flags;      /* RG_G_* */
 
 	void (*fn)(void *);
 	void *spawn_pc;     /* who spawned it */
 	int64_t deadline;   /* ambient; 0 none */
 	struct rg_ext *ext;
 	uint64_t tent;      /* its timer entry: see timer.c */
-	uint32_t slot;      /* its stack: class and index + 1; 0 not bound */
 	uint32_t gen;
-	int32_t err;        /* errno while not running */
-	uint32_t op_seq;    /* names the operation in completions and cancels */
-	uint16_t op_ring;   /* M whose ring has it */
-	uint8_t wait_kind;  /* enum rg_wait_kind */
-	uint8_t reason;     /* enum rg_reason */
+	uint32_t wake;      /* odd: waiting and may be claimed; see park.h */
 	uint8_t stack_class;
-	uint8_t flags;      /* RG_G_* */
-	uint8_t trim;       /* RG_TRIM_* */
-	uint8_t op_staged;  /* still in its P's stage */
 	struct rg_san san;
 } rg_aligned(RG_CACHELINE);
 

@@ -11,6 +11,7 @@
 #include <ringo/go.h>
 
 #include "base/log.h"
+#include "base/membarrier.h"
 #include "base/os.h"
 #include "core/gate.h"
 #include "core/rt.h"
@@ -23,10 +24,29 @@ static void retire(unsigned id, bool yes)
 	rg_wake_m(rt.m[id]);
 }
 
-static int grow(unsigned n)
+/*
+ * Thieves are about to exist. The only M may be between its look at rt.solo and its plain store to the
+ * queue's head, unless it is us. After the barrier any such look sees the new value; so it is enough to see
+ * the M outside the runtime once, or a switch later.
+ */
+static void end_solo(const struct m *self)
+{
+	struct m *first = rt.m[0];
+	uint32_t tick = rg_load_relaxed(&first->p->tick);
+
+	rg_store_relaxed(&rt.solo, false);
+	rg_membarrier();
+	while (self != first && rg_load_relaxed(&rg_m_page(first)->in_rt) &&
+	       rg_load_relaxed(&first->p->tick) - tick < 2)
+		rg_cpu_relax();
+}
+
+static int grow(const struct m *self, unsigned n)
 {
 	int err = 0;
 
+	if (n > 1 && rt.solo)
+		end_solo(self);
 	while (rt.nm < n) {
 		err = rg_m_start(rt.nm);
 		if (err)
@@ -35,7 +55,7 @@ static int grow(unsigned n)
 	return 0;
 }
 
-static int set(unsigned n)
+static int set(const struct m *self, unsigned n)
 {
 	unsigned former = rt.procs;
 	int err;
@@ -43,7 +63,7 @@ static int set(unsigned n)
 	/* order: acquire; pairs with the release in ask_stop, which also holds the lock */
 	if (rg_load_acquire(&rt.phase) != RG_UP)
 		return -ESRCH; /* no M may come up that nobody tells to stop */
-	err = grow(n);
+	err = grow(self, n);
 
 	if (err) {
 		for (unsigned i = former; i < rt.nm; i++)
@@ -72,7 +92,7 @@ RG_API int ringo_maxprocs(int n)
 		res = (int)rg_load_relaxed(&rt.procs);
 	} else {
 		rg_lock(&rt.procs_lock);
-		res = set((unsigned)n);
+		res = set(m, (unsigned)n);
 		rg_unlock(&rt.procs_lock);
 	}
 	if (m)

@@ -26,6 +26,7 @@ struct rt {
 	int64_t shutdown_ns;
 	int64_t stop_deadline; /* once stopping */
 
+	bool solo;           /* one M: its run queue has no thieves; see runq.c */
 	uint32_t procs;      /* Ps that run Gs */
 	uint32_t nm;         /* Ms made so far; M i holds P i */
 	uint32_t live_ms;    /* their threads alive: a futex word */

@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/membarrier.h"
 #include "base/os.h"
 #include "core/fault.h"
 #include "core/gate.h"
@@ -205,6 +206,7 @@ static void memory_down(void)
 static int ms_up(unsigned n)
 {
 	rg_store_relaxed(&rt.procs, n);
+	rt.solo = n == 1 && rg_membarrier_works();
 	for (unsigned i = 0; i < n; i++) {
 		int err = rg_m_start(i);
 

@@ -20,7 +20,6 @@
 #include "core/sysmon.h"
 
 #include <errno.h>
-#include <linux/membarrier.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -30,6 +29,7 @@
 
 #include "base/clock.h"
 #include "base/lock.h"
+#include "base/membarrier.h"
 #include "base/thread.h"
 #include "core/rt.h"
 #include "core/stack.h"
@@ -46,7 +46,6 @@ static struct {
 	struct rg_thread thread;
 	bool started;
 	uint32_t stop; /* a futex word */
-	bool barrier;  /* membarrier works */
 	int self;      /* pidfd for process_madvise; -1: not usable */
 } sysmon;
 
@@ -57,11 +56,6 @@ void rg_trim_ask(void)
 	/* order: full; pairs with the xchg in sysmon_main. One M of many makes the call. */
 	if (!rg_xchg_full(&rg_trim_wanted, 1))
 		rg_futex_wake(&rg_trim_wanted, 1);
-}
-
-static int membarrier(int cmd)
-{
-	return (int)syscall(SYS_membarrier, cmd, 0, 0);
 }
 
 static void drop_one_by_one(const struct iovec *iov, unsigned n)
@@ -127,7 +121,7 @@ static void trim_batch(struct g **batch, unsigned n)
 
 	if (!n)
 		return;
-	membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+	rg_membarrier();
 	for (unsigned i = 0; i < n; i++) {
 		trimmed[i] = parked(batch[i]);
 		if (trimmed[i] && unused_part(batch[i], &iov[k]))
@@ -144,7 +138,7 @@ static void trim_parked(void)
 	struct g *batch[BATCH];
 	unsigned n = 0;
 
-	if (!sysmon.barrier)
+	if (!rg_membarrier_works())
 		return;
 	for (uint32_t i = 0, used = rg_g_used(); i < used; i++) {
 		struct g *g = rg_g_at(i);
@@ -229,7 +223,6 @@ int rg_sysmon_start(void)
 
 	memset(&sysmon, 0, sizeof(sysmon));
 	rg_trim_wanted = 0;
-	sysmon.barrier = !membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 	sysmon.self = (int)syscall(SYS_pidfd_open, getpid(), 0);
 #ifdef RINGO_SIM
 	return 0; /* the simulation has no memory to give back */

@@ -30,13 +30,15 @@ RINGO__API void ringo_mutex_unlock(struct ringo_mutex *m);
 
 struct ringo_waitgroup {
 	int64_t ringo__count;
-	uint32_t ringo__waiters;
-	uint32_t ringo__lock;
+	uint32_t ringo__lock, ringo__reserved0;
 	void *ringo__head;
 	uint64_t ringo__reserved[1];
 };
 
-/* Add n (may be negative) to the counter; at 0 all waiters go on. Any thread; never waits. */
+/*
+ * Add n (may be negative) to the counter, which stays below 2^31; at 0 all waiters go on. Any thread;
+ * never waits.
+ */
 RINGO__API void ringo_waitgroup_add(struct ringo_waitgroup *w, int64_t n);
 /* Add -1. */
 RINGO__API void ringo_waitgroup_done(struct ringo_waitgroup *w);
