@@ -8,6 +8,7 @@
 #define HTTPD_ANSWER_H
 
 #include <ctype.h>
+#include <errno.h>
 #include <ringo.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -62,10 +63,19 @@ static bool send_parts(int fd, struct iovec *iov, int n)
 	return true;
 }
 
+/* What fits into the socket's buffer goes without a deadline: nearly always that is all. */
 static bool send_bytes(int fd, const char *data, size_t n)
 {
-	struct iovec iov = { .iov_base = (char *)(uintptr_t)data, .iov_len = n };
+	ssize_t sent = ringo_send(fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	struct iovec iov;
 
+	if (sent == (ssize_t)n)
+		return true;
+	if (sent < 0 && sent != -EAGAIN)
+		return false;
+	sent = sent < 0 ? 0 : sent;
+	iov.iov_base = (char *)(uintptr_t)data + sent;
+	iov.iov_len = n - sent;
 	return send_parts(fd, &iov, 1);
 }
 
