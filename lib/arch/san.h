@@ -68,13 +68,25 @@ static inline void rg_san_move(struct rg_san *to, struct rg_san *from)
 	__builtin_memset(from, 0, sizeof(*from));
 }
 
-/* As after rg_san_new, for a stack whose frames were left behind; called on it, before the jump. */
-static inline void rg_san_again(struct rg_san *s)
+/*
+ * As a switch to a fresh goroutine, on a stack whose frames were left behind; called on it, before the
+ * jump. Inlined, or its own return would be counted against the new fiber's frames.
+ */
+static inline __attribute__((always_inline)) void rg_san_again(struct rg_san *s)
 {
 	(void)s;
 #ifdef RG_ASAN
 	__asan_handle_no_return();
 	__asan_unpoison_memory_region((void *)s->bottom, s->size);
+	__sanitizer_start_switch_fiber(NULL, s->bottom, s->size);
+	s->fake = NULL;
+#endif
+#ifdef RG_TSAN
+	void *former = s->fiber;
+
+	s->fiber = __tsan_create_fiber(0);
+	__tsan_switch_to_fiber(s->fiber, 0);
+	__tsan_destroy_fiber(former);
 #endif
 }
 
