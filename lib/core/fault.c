@@ -121,8 +121,13 @@ void rg_fault_install(void)
 	struct sigaction sa = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 
 	sigemptyset(&sa.sa_mask);
-	for (unsigned i = 0; i < RG_ARRAY_SIZE(signals); i++)
-		sigaction(signals[i], &sa, &former[i]);
+	for (unsigned i = 0; i < RG_ARRAY_SIZE(signals); i++) {
+		struct sigaction now;
+
+		/* A forked child finds ours, and knows what was before it. */
+		if (!sigaction(signals[i], &sa, &now) && now.sa_sigaction != handler)
+			former[i] = now;
+	}
 	installed = true;
 }
 
