@@ -402,7 +402,7 @@ size_t rg_stack_exposure(void)
 
 	/* order: acquire; pairs with the release in carve */
 	for (unsigned i = 0; i < RG_CLASSES; i++)
-		sum += (size_t)rg_load_acquire(&classes[i].used) * classes[i].slot;
+		sum += (size_t)rg_load_acquire(&classes[i].used) * rg_stack_class_size(i);
 	return sum;
 }
 
