@@ -21,12 +21,14 @@
 #include "core/gate.h"
 #include "core/rt.h"
 #include "core/run.h"
+#include "core/runq.h"
 #include "core/sched.h"
 
 enum { BATCH = RG_G_CACHE / 2 };
 
+struct g *rg_g_table;
+
 static struct {
-	struct g *base;
 	size_t size;
 	uint32_t limit;
 	uint32_t used; /* descriptors ever touched; grows under lock, read by anybody */
@@ -34,16 +36,6 @@ static struct {
 	struct g *free;
 	bool told;
 } table;
-
-uint32_t rg_g_index(const struct g *g)
-{
-	return (uint32_t)(g - table.base);
-}
-
-struct g *rg_g_at(uint32_t index)
-{
-	return &table.base[index];
-}
 
 uint32_t rg_g_used(void)
 {
@@ -60,8 +52,8 @@ int rg_g_table_init(size_t limit)
 {
 	memset(&table, 0, sizeof(table));
 	table.size = limit * sizeof(struct g);
-	table.base = rg_reserve(&table.size, sizeof(struct g) * 64);
-	if (!table.base)
+	rg_g_table = rg_reserve(&table.size, sizeof(struct g) * 64);
+	if (!rg_g_table)
 		return -ENOMEM;
 	table.limit = (uint32_t)(table.size / sizeof(struct g));
 	return 0;
@@ -70,9 +62,9 @@ int rg_g_table_init(size_t limit)
 void rg_g_table_fini(void)
 {
 	for (uint32_t i = 0; i < table.used; i++)
-		free(table.base[i].ext);
-	rg_unreserve(table.base, table.size);
-	table.base = NULL;
+		free(rg_g_table[i].ext);
+	rg_unreserve(rg_g_table, table.size);
+	rg_g_table = NULL;
 }
 
 /* Under the lock: one descriptor that was never used, or NULL. */
@@ -82,7 +74,7 @@ static struct g *take_new(void)
 
 	if (table.used >= table.limit)
 		return NULL;
-	g = &table.base[table.used];
+	g = &rg_g_table[table.used];
 	/* order: release; pairs with the acquire in rg_g_used */
 	rg_store_release(&table.used, table.used + 1);
 	return g;

@@ -99,8 +99,17 @@ _Static_assert(sizeof(struct g) == 128, "two cache lines: this is part of what a
 #endif
 
 /* Table. Index of a G, and back. */
-uint32_t rg_g_index(const struct g *g);
-struct g *rg_g_at(uint32_t index);
+extern struct g *rg_g_table;
+
+static inline uint32_t rg_g_index(const struct g *g)
+{
+	return (uint32_t)(g - rg_g_table);
+}
+
+static inline struct g *rg_g_at(uint32_t index)
+{
+	return &rg_g_table[index];
+}
 
 /* The number reports use: 1 for the first descriptor. A reused one is told apart by its generation. */
 #define RG_G_FMT "%u.%u"

@@ -19,7 +19,8 @@ struct rg_counters {
 
 struct p {
 	uint32_t id;
-	uint32_t tick;      /* scheduler rounds and fast switches */
+	uint32_t switches_left; /* until the next long way through the scheduler */
+	bool global_turn;   /* that one looks into the global queue first */
 	uint32_t next_runs; /* times in a row that run-next was taken */
 	uint32_t retired;   /* runs no Gs any more: procs.c */
 	struct m *m;

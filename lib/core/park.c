@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "core/rt.h"
+#include "core/runq.h"
 #include "core/sched.h"
 #include "core/timer.h"
 

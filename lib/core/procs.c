@@ -32,12 +32,12 @@ static void retire(unsigned id, bool yes)
 static void end_solo(const struct m *self)
 {
 	struct m *first = rt.m[0];
-	uint32_t tick = rg_load_relaxed(&first->p->tick);
+	uint64_t switches = rg_load_relaxed(&first->p->count.switches);
 
 	rg_store_relaxed(&rt.solo, false);
 	rg_membarrier();
 	while (self != first && rg_load_relaxed(&rg_m_page(first)->in_rt) &&
-	       rg_load_relaxed(&first->p->tick) - tick < 2)
+	       rg_load_relaxed(&first->p->count.switches) - switches < 2)
 		rg_cpu_relax();
 }
 

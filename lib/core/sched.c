@@ -11,6 +11,7 @@
  * What a G leaves to be done once its registers are saved (m->post) is done by whoever arrives on the
  * next stack. After a switch the thread may be another one: rg_m() is asked anew.
  */
+#include "core/runq.h"
 #include "core/sched.h"
 
 #include <ringo/go.h>
@@ -29,7 +30,12 @@ enum {
 
 static bool round_due(struct p *p)
 {
-	if (++p->tick % ROUND == 0 || unlikely(p->retired))
+	if (unlikely(p->switches_left-- == 0)) {
+		p->switches_left = ROUND;
+		p->global_turn = true;
+		return true;
+	}
+	if (unlikely(p->retired))
 		return true;
 	if (!p->nstage)
 		return false;
@@ -95,10 +101,9 @@ struct m *rg_arrived(void)
 	return m;
 }
 
-void rg_switch_away(struct m *m, struct g *g)
+/* next: NULL for the M's own stack, that is for a round. */
+static void switch_to(struct m *m, struct g *g, struct g *next)
 {
-	struct g *next = rg_next_fast(m->p);
-
 	g->err = *m->errnop;
 	m->left = g;
 	if (unlikely(rg_stack_canaries))
@@ -118,6 +123,11 @@ void rg_switch_away(struct m *m, struct g *g)
 			rg_switch(&g->sp, next->sp);
 	}
 	rg_arrived();
+}
+
+void rg_switch_away(struct m *m, struct g *g)
+{
+	switch_to(m, g, rg_next_fast(m->p));
 }
 
 void rg_switch_final(struct m *m, struct g *next)
@@ -216,8 +226,12 @@ static struct g *find(struct m *m)
 	next_timer = do_round(m);
 	rg_trim_hint();
 	/* The global queue first, now and then: a busy local one must not starve it. */
-	if (p->tick % ROUND == 0 && (g = rg_global_get(p)))
-		return g;
+	if (p->global_turn) {
+		p->global_turn = false;
+		g = rg_global_get(p);
+		if (g)
+			return g;
+	}
 	g = rg_runq_pop(p);
 	if (g)
 		return g;
@@ -267,16 +281,15 @@ static void yield(struct m *m)
 {
 	struct g *g = m->cur;
 	struct p *p = m->p;
+	bool due = round_due(p);
+	struct g *next = due ? NULL : rg_runq_pop(p);
 
-	/* Alone, and no round due: nothing would change. */
-	if (rg_runq_empty(p) && !p->nstage && (p->tick + 1) % ROUND && !p->retired) {
-		p->tick++;
-		return;
-	}
+	if (!next && !due && !p->nstage)
+		return; /* alone, and nothing else to do */
 	rg_store_relaxed(&g->state, RG_RUNNABLE);
 	m->post = post_requeue;
 	m->post_arg = g;
-	rg_switch_away(m, g);
+	switch_to(m, g, next);
 }
 
 RG_API void ringo_yield(void)

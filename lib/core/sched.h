@@ -27,19 +27,6 @@ void rg_switch_final(struct m *m, struct g *next) RG_NORETURN;
 /* Make g's M record and state say that it runs. */
 void rg_set_running(struct m *m, struct g *g);
 
-/* Run queue of a P. put, pop: holder only. */
-void rg_runq_put(struct p *p, struct g *g);
-void rg_runq_put_next(struct p *p, struct g *g);
-struct g *rg_runq_pop(struct p *p);
-bool rg_runq_empty(const struct p *p);
-struct g *rg_runq_steal(struct p *thief, struct p *victim, bool with_next);
-void rg_runq_drain(struct p *p); /* all to the global queue */
-
-/* Global queue. */
-void rg_global_put(struct g *g);
-void rg_global_put_list(struct g *head, struct g *tail, uint32_t n);
-struct g *rg_global_get(struct p *p); /* one to run, and a fair share into p's queue */
-
 /* Wake protocol. */
 void rg_wake_if_needed(struct m *m); /* after a push */
 void rg_spin_end(struct m *m, bool found);

@@ -26,6 +26,7 @@
  * in flight); waking on every push (11 us each where the target's CPU must be woken by an IPI).
  */
 #include "core/rt.h"
+#include "core/runq.h"
 #include "core/sched.h"
 
 /* Take one parked M out of the idle set, or NULL. */
