@@ -330,3 +330,8 @@ RG_API size_t ringo_chan_cap(const struct ringo_chan *c)
 {
 	return c ? c->cap : 0;
 }
+
+RG_API size_t ringo_chan_elem_size(const struct ringo_chan *c)
+{
+	return c ? c->elem : 0;
+}

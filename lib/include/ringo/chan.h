@@ -42,9 +42,10 @@ RINGO__API RINGO__MUST int ringo_chan_try_recv(struct ringo_chan *c, void *elem)
 /* Close: receivers drain what is buffered, then get 0. 0, -EPIPE already closed, -EINVAL NULL. */
 RINGO__API int ringo_chan_close(struct ringo_chan *c);
 
-/* Elements buffered now; capacity. 0 for NULL. Any thread. */
+/* Elements buffered now; capacity; bytes of an element. 0 for NULL. Any thread. */
 RINGO__API size_t ringo_chan_len(const struct ringo_chan *c);
 RINGO__API size_t ringo_chan_cap(const struct ringo_chan *c);
+RINGO__API size_t ringo_chan_elem_size(const struct ringo_chan *c);
 
 RINGO__C_END
 
