@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Running operations: see call.h.
+ *
+ * The kernel waits for O_NONBLOCK descriptors as for others where it can poll them, but completes some
+ * operations with -EAGAIN all the same: connect, files without asynchronous support, older kernels. So
+ * -EAGAIN means: poll, and try again. Several goroutines may poll for one event, and a few kinds of
+ * descriptors are called ready while they are not (unconnected datagram sockets); from the third try in
+ * vain on there is a pause, so that this never becomes a busy loop.
+ *
+ * -EINTR comes from the kernel's worker threads, also when the operation they run is cancelled: nothing
+ * was transferred then, and the next try finds the deadline over.
+ */
+#include "io/call.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "core/park.h"
+
+enum { TRIES_FREE = 3, PAUSE_MAX_SHIFT = 8 };
+
+int rg_io_poll(int fd, short events)
+{
+	struct rg_op op = { .keep = false };
+	int res;
+
+	io_uring_prep_poll_add(&op.sqe, fd, (unsigned short)events);
+	do {
+		res = rg_op_run(rg_m(), &op);
+	} while (res == -EINTR);
+	return res;
+}
+
+int rg_io_pause(unsigned tries)
+{
+	struct m *m = rg_m();
+	int64_t ns = INT64_C(100000);
+	int64_t until;
+	int err;
+
+	if (tries < TRIES_FREE)
+		return 0;
+	ns <<= rg_min(tries - TRIES_FREE, (unsigned)PAUSE_MAX_SHIFT);
+	until = rg_time_add(rg_now(), ns);
+	err = rg_wait_begin_until(m, m->cur, until);
+	if (err < 0)
+		return err;
+	rg_park(m, RG_WHY_IO, NULL, NULL);
+	return 0;
+}
+
+static RG_COLD int wait_ready(const struct rg_op *op, short events, unsigned tries)
+{
+	int res = rg_io_poll(op->sqe.fd, events);
+
+	return res < 0 ? res : rg_io_pause(tries);
+}
+
+int rg_io_run(struct rg_op *op, short events)
+{
+	unsigned tries = 0;
+
+	for (;;) {
+		int res = rg_op_run(rg_m(), op);
+
+		if (res == -EAGAIN && events)
+			res = wait_ready(op, events, tries++);
+		else if (res != -EINTR)
+			return res;
+		if (res < 0 && res != -EINTR)
+			return res;
+	}
+}
+
+int rg_io_call(struct rg_op *op, short events)
+{
+	int err;
+	struct m *m = rg_enter_g(&err);
+
+	if (unlikely(!m))
+		return err;
+	err = rg_io_run(op, events);
+	rg_leave(rg_m());
+	return err;
+}

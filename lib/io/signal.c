@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Signals as channel elements.
+ *
+ * The handler counts the arrival and writes to an eventfd, nothing else. A daemon goroutine reads the
+ * eventfd and sends to the channels that asked, as any goroutine would: sync stands beside this layer, so
+ * only its public calls are used here, and they must not be made under a lock.
+ *
+ * At the end of the run the former handlers are put back. The eventfd is closed once no handler is inside:
+ * one that comes late finds it gone. A forked child puts the handlers back too, because it would write to
+ * the eventfd of its parent.
+ *
+ * SIGPIPE. The ring raises it as write(2) does, in the thread that happens to submit. If the program has no
+ * handler, an empty one stands in for the default while it runs. Not SIG_IGN, which programs that are
+ * executed would inherit; and not the blocked mask, which they would too.
+ */
+#include "io/signal.h"
+
+#include <errno.h>
+#include <ringo/chan.h>
+#include <ringo/io.h>
+#include <ringo/time.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/lock.h"
+#include "core/gate.h"
+#include "core/rt.h"
+#include "io/sys.h"
+
+struct subscriber {
+	struct subscriber *next;
+	struct ringo_chan *c;
+};
+
+static struct {
+	uint32_t lock;
+	bool hooked;
+	bool daemon;  /* runs in this run */
+	int evfd;     /* plus one; 0 none. Read by handlers. */
+	int inside;   /* handlers between the load of evfd and their last use of it */
+	bool quiet;   /* our empty handler for SIGPIPE was installed */
+	struct subscriber *subs[_NSIG];
+	struct sigaction former[_NSIG];
+	uint32_t arrived[_NSIG];
+} sig;
+
+uint32_t rg_sigpipe_seen;
+
+static void on_signal(int signo)
+{
+	const uint64_t one = 1;
+	int saved = errno;
+	int fd;
+
+	rg_add_full(&sig.arrived[signo], 1); /* order: pairs with the exchange in deliver */
+	rg_add_full(&sig.inside, 1);         /* order: pairs with the load in close_event */
+	fd = rg_load_relaxed(&sig.evfd) - 1;
+	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
+		fd = -1; /* the counter is full: the daemon has something to read anyway */
+	rg_add_full(&sig.inside, -1); /* order: pairs with the load in close_event */
+	errno = saved;
+}
+
+static void on_sigpipe(int signo)
+{
+	(void)signo;
+}
+
+static bool is_handler(int signo, void (*handler)(int))
+{
+	struct sigaction now;
+
+	return !sigaction(signo, NULL, &now) && !(now.sa_flags & SA_SIGINFO) &&
+	       now.sa_handler == handler;
+}
+
+static int install(int signo, void (*handler)(int), struct sigaction *former)
+{
+	struct sigaction sa = { .sa_handler = handler, .sa_flags = SA_RESTART | SA_ONSTACK };
+	int saved = errno, err = 0;
+
+	sigfillset(&sa.sa_mask);
+	if (sigaction(signo, &sa, former))
+		err = -errno;
+	errno = saved;
+	return err;
+}
+
+/* The channel of subscriber number i, with a reference, or NULL. */
+static struct ringo_chan *subscriber_chan(int signo, unsigned i)
+{
+	struct m *m = rg_enter();
+	struct ringo_chan *c = NULL;
+	struct subscriber *s;
+
+	rg_lock(&sig.lock);
+	s = sig.subs[signo];
+	while (s && i--)
+		s = s->next;
+	if (s)
+		c = ringo_chan_ref(s->c);
+	rg_unlock(&sig.lock);
+	rg_leave(m);
+	return c;
+}
+
+static void send_to_all(int signo)
+{
+	struct ringo_chan *c;
+
+	for (unsigned i = 0; (c = subscriber_chan(signo, i)); i++) {
+		int lost = ringo_chan_try_send(c, &signo);
+
+		(void)lost; /* as documented: the channel should have had room */
+		ringo_chan_unref(c);
+	}
+}
+
+static void deliver(void)
+{
+	for (int signo = 1; signo < _NSIG; signo++) {
+		/* order: pairs with the add in on_signal */
+		uint32_t n = rg_load_relaxed(&sig.arrived[signo]) ?
+			     rg_xchg_full(&sig.arrived[signo], 0) : 0;
+
+		for (; n; n--)
+			send_to_all(signo);
+	}
+}
+
+static void daemon_main(void *arg)
+{
+	int fd = (int)(intptr_t)arg;
+	uint64_t n;
+
+	ringo_deadline_set(0); /* not that of whoever called ringo_signal_notify first */
+	while (ringo_read(fd, &n, sizeof(n)) > 0)
+		deliver();
+}
+
+static void close_event(void)
+{
+	int fd = sig.evfd - 1;
+
+	if (fd < 0)
+		return;
+	rg_xchg_full(&sig.evfd, 0); /* order: pairs with the add to inside in on_signal */
+	while (rg_load_acquire(&sig.inside)) /* order: acquire; pairs with the sub in on_signal */
+		rg_cpu_relax();
+	rg_sys_close(fd);
+}
+
+static void restore(int signo)
+{
+	sigaction(signo, &sig.former[signo], NULL);
+	rg_store_relaxed(&sig.arrived[signo], 0);
+}
+
+static void sigpipe_restore(void)
+{
+	if (sig.quiet && is_handler(SIGPIPE, on_sigpipe))
+		signal(SIGPIPE, SIG_DFL);
+	sig.quiet = false;
+	rg_store_relaxed(&rg_sigpipe_seen, 0);
+}
+
+static int signal_end(int64_t deadline)
+{
+	(void)deadline;
+	rg_lock(&sig.lock);
+	for (int signo = 1; signo < _NSIG; signo++) {
+		struct subscriber *s;
+
+		if (sig.subs[signo])
+			restore(signo);
+		while ((s = sig.subs[signo])) {
+			sig.subs[signo] = s->next;
+			ringo_chan_unref(s->c);
+			free(s);
+		}
+	}
+	sigpipe_restore();
+	close_event();
+	sig.daemon = false;
+	rg_unlock(&sig.lock);
+	return 0;
+}
+
+/* The channels stay the parent's affair. */
+static void signal_child(void)
+{
+	sig.lock = 0;
+	sig.inside = 0;
+	for (int signo = 1; signo < _NSIG; signo++) {
+		if (sig.subs[signo])
+			restore(signo);
+		sig.subs[signo] = NULL;
+	}
+	sigpipe_restore();
+	close_event();
+	sig.daemon = false;
+}
+
+static struct rg_exit_hook hook = { .fn = signal_end, .child = signal_child };
+
+static void hook_once(void)
+{
+	if (!sig.hooked)
+		rg_at_exit(&hook);
+	sig.hooked = true;
+}
+
+void rg_sigpipe_look(void)
+{
+	if (!rg_arch_self())
+		return; /* no goroutine: nothing will be written */
+	rg_lock(&sig.lock);
+	hook_once();
+	if (!rg_sigpipe_seen && is_handler(SIGPIPE, SIG_DFL))
+		sig.quiet = !install(SIGPIPE, on_sigpipe, NULL);
+	rg_store_relaxed(&rg_sigpipe_seen, 1);
+	rg_unlock(&sig.lock);
+}
+
+/* Under the lock: eventfd and daemon are there. */
+static int provide(struct m *m)
+{
+	int err;
+
+	hook_once();
+	if (!sig.evfd) {
+		int fd = rg_sys_eventfd();
+
+		if (fd < 0)
+			return fd;
+		rg_store_relaxed(&sig.evfd, fd + 1);
+	}
+	if (sig.daemon)
+		return 0;
+	err = rg_spawn_daemon(m, "ringo signals", daemon_main, (void *)(intptr_t)(sig.evfd - 1));
+	sig.daemon = !err;
+	return err;
+}
+
+static struct subscriber **find(struct ringo_chan *c, int signo)
+{
+	struct subscriber **at = &sig.subs[signo];
+
+	while (*at && (*at)->c != c)
+		at = &(*at)->next;
+	return at;
+}
+
+static int subscribe(struct m *m, struct ringo_chan *c, int signo)
+{
+	struct subscriber **at = find(c, signo);
+	struct subscriber *s;
+	int err;
+
+	if (*at)
+		return 0;
+	err = provide(m);
+	if (err)
+		return err;
+	s = malloc(sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	if (!sig.subs[signo])
+		err = install(signo, on_signal, &sig.former[signo]);
+	if (err) {
+		free(s);
+		return err;
+	}
+	*s = (struct subscriber){ .c = ringo_chan_ref(c) };
+	*at = s;
+	return 0;
+}
+
+static int unsubscribe(struct m *m, struct ringo_chan *c, int signo)
+{
+	struct subscriber **at = find(c, signo);
+	struct subscriber *s = *at;
+
+	if (!s)
+		return -ENOENT;
+	(void)m;
+	*at = s->next;
+	if (!sig.subs[signo])
+		restore(signo);
+	ringo_chan_unref(s->c);
+	free(s);
+	return 0;
+}
+
+static bool catchable(int signo)
+{
+	switch (signo) {
+	case SIGKILL:
+	case SIGSTOP:
+	case SIGSEGV:
+	case SIGBUS:
+	case SIGFPE:
+	case SIGILL:
+		return false;
+	default:
+		return signo > 0 && signo < _NSIG;
+	}
+}
+
+static int change(struct ringo_chan *c, int signo,
+		  int (*how)(struct m *, struct ringo_chan *, int))
+{
+	struct m *m = rg_enter();
+	int err = m ? 0 : rg_foreign_enter();
+
+	if (err)
+		return err;
+	rg_lock(&sig.lock);
+	err = how(m, c, signo);
+	rg_unlock(&sig.lock);
+	if (m)
+		rg_leave(m);
+	else
+		rg_foreign_leave();
+	return err;
+}
+
+RG_API int ringo_signal_notify(struct ringo_chan *c, int signo)
+{
+	if (!c || ringo_chan_elem_size(c) != sizeof(int) || !catchable(signo))
+		return -EINVAL;
+	return change(c, signo, subscribe);
+}
+
+RG_API int ringo_signal_stop(struct ringo_chan *c, int signo)
+{
+	if (!c || !catchable(signo))
+		return -EINVAL;
+	return change(c, signo, unsubscribe);
+}

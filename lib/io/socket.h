@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Sockets, from inside the gate. */
+#ifndef RG_IO_SOCKET_H
+#define RG_IO_SOCKET_H
+
+#include <sys/socket.h>
+
+/* As ringo_connect. May continue on another M. */
+int rg_io_connect(int fd, const struct sockaddr *addr, socklen_t len);
+
+#endif

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+/* Direct system calls: see sys.h. */
+#include "io/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The result of a call, made with errno put back as it was. */
+#define KEEP_ERRNO(call) \
+	__extension__({ \
+		int saved__ = errno; \
+		long res__ = (call); \
+		if (res__ < 0) { \
+			res__ = -errno; \
+			errno = saved__; \
+		} \
+		(int)res__; \
+	})
+
+int rg_sys_close(int fd)
+{
+	return KEEP_ERRNO(close(fd));
+}
+
+int rg_sys_pipe(int fds[2])
+{
+	return KEEP_ERRNO(pipe2(fds, O_CLOEXEC));
+}
+
+int rg_sys_ftruncate(int fd, off_t len)
+{
+	return KEEP_ERRNO(ftruncate(fd, len));
+}
+
+int rg_sys_pread_nothing(int fd, off_t off)
+{
+	char none;
+
+	return KEEP_ERRNO(pread(fd, &none, 0, off));
+}
+
+int rg_sys_seek_nowhere(int fd)
+{
+	return KEEP_ERRNO(lseek(fd, 0, SEEK_CUR) < 0 ? -1 : 0);
+}
+
+int rg_sys_poll(struct pollfd *fds, nfds_t n)
+{
+	return KEEP_ERRNO(poll(fds, n, 0));
+}
+
+int rg_sys_epoll(void)
+{
+	return KEEP_ERRNO(epoll_create1(EPOLL_CLOEXEC));
+}
+
+int rg_sys_epoll_ctl(int ep, int op, int fd, uint32_t events)
+{
+	struct epoll_event ev = { .events = events };
+
+	return KEEP_ERRNO(epoll_ctl(ep, op, fd, &ev));
+}
+
+int rg_sys_eventfd(void)
+{
+	return KEEP_ERRNO(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+int rg_sys_pidfd(pid_t pid)
+{
+	return KEEP_ERRNO(syscall(SYS_pidfd_open, pid, 0));
+}
+
+pid_t rg_sys_waitpid(pid_t pid, int *status, int options)
+{
+	return KEEP_ERRNO(waitpid(pid, status, options));
+}
+
+int rg_sys_socket(int domain, int type, int protocol)
+{
+	return KEEP_ERRNO(socket(domain, type | SOCK_CLOEXEC, protocol));
+}
+
+int rg_sys_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	return KEEP_ERRNO(bind(fd, addr, len));
+}
+
+int rg_sys_listen(int fd, int backlog)
+{
+	return KEEP_ERRNO(listen(fd, backlog));
+}
+
+int rg_sys_shutdown(int fd, int how)
+{
+	return KEEP_ERRNO(shutdown(fd, how));
+}
+
+int rg_sys_setsockopt(int fd, int level, int name, int value)
+{
+	return KEEP_ERRNO(setsockopt(fd, level, name, &value, sizeof(value)));
+}
+
+int rg_sys_socket_error(int fd)
+{
+	socklen_t len = sizeof(int);
+	int err = 0;
+	int res = KEEP_ERRNO(getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len));
+
+	return res ? res : -err;
+}
+
+int rg_sys_lingers(int fd)
+{
+	struct linger l = { 0 };
+	socklen_t len = sizeof(l);
+	int res = KEEP_ERRNO(getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len));
+
+	return res ? res : l.l_onoff != 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System calls made directly, because they do not wait or there is no ring operation for them: result or
+ * -errno, errno untouched. Functions of their own file, because where a goroutine may change its thread,
+ * compilers keep the address of the former thread's errno.
+ */
+#ifndef RG_IO_SYS_H
+#define RG_IO_SYS_H
+
+#include <poll.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+int rg_sys_close(int fd);
+int rg_sys_pipe(int fds[2]);
+int rg_sys_ftruncate(int fd, off_t len);
+int rg_sys_pread_nothing(int fd, off_t off);
+int rg_sys_seek_nowhere(int fd);
+int rg_sys_poll(struct pollfd *fds, nfds_t n);
+int rg_sys_epoll(void);
+int rg_sys_epoll_ctl(int ep, int op, int fd, uint32_t events);
+int rg_sys_eventfd(void);
+int rg_sys_pidfd(pid_t pid);
+pid_t rg_sys_waitpid(pid_t pid, int *status, int options);
+
+int rg_sys_socket(int domain, int type, int protocol);
+int rg_sys_bind(int fd, const struct sockaddr *addr, socklen_t len);
+int rg_sys_listen(int fd, int backlog);
+int rg_sys_shutdown(int fd, int how);
+int rg_sys_setsockopt(int fd, int level, int name, int value);
+int rg_sys_socket_error(int fd); /* what SO_ERROR says, as -errno */
+int rg_sys_lingers(int fd);      /* SO_LINGER is on: 0 or 1; -ENOTSOCK */
+
+#endif
