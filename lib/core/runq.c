@@ -94,7 +94,7 @@ struct g *rg_global_get(struct p *p)
 	if (!rg_load_relaxed(&rt.nglobal))
 		return NULL;
 	rg_lock(&rt.global_lock);
-	n = rg_min(rt.nglobal, rt.nglobal / rt.procs + 1);
+	n = rg_min(rt.nglobal, rt.nglobal / rg_load_relaxed(&rt.procs) + 1);
 	n = rg_min(n, (uint32_t)GLOBAL_BATCH);
 	/* The holder's queue need not be empty here: take what fits. */
 	n = rg_min(n, RG_RUNQ - (p->tail - rg_load_relaxed(&p->head)) + 1);
