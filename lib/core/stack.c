@@ -170,7 +170,6 @@ static int class_init(unsigned i, size_t nslots)
 		c->base = NULL;
 		return -ENOMEM;
 	}
-	c->used = 0;
 	c->dirty = c->clean = NONE;
 	return 0;
 }

@@ -43,7 +43,7 @@ static struct m *take_idle(void)
 				return rt.m[w * 64 + (unsigned)__builtin_ctzll(bit)];
 			bits = rg_load_relaxed(&rt.idle[w]);
 		}
-		if (w * 64 + 64 >= rt.nm)
+		if (w * 64 + 64 >= rg_load_relaxed(&rt.nm))
 			break;
 	}
 	return NULL;
@@ -51,7 +51,7 @@ static struct m *take_idle(void)
 
 static bool any_idle(void)
 {
-	for (unsigned w = 0; w * 64 < rt.nm; w++)
+	for (unsigned w = 0; w * 64 < rg_load_relaxed(&rt.nm); w++)
 		if (rg_load_relaxed(&rt.idle[w]))
 			return true;
 	return false;
@@ -98,7 +98,7 @@ bool rg_spin_begin(struct m *m)
 {
 	if (m->spinning)
 		return true;
-	if (2 * rg_load_relaxed(&rt.spinning) >= rt.procs)
+	if (2 * rg_load_relaxed(&rt.spinning) >= rg_load_relaxed(&rt.procs))
 		return false;
 	m->spinning = true;
 	/* order: full; pairs with the read in rg_wake_if_needed: from now on we find what is pushed */
