@@ -72,7 +72,7 @@ struct g {
 			struct rg_op *op;   /* its ring operation in flight or staged */
 			int32_t err;        /* errno while not running */
 			uint32_t op_seq;    /* names the operation in completions and cancels */
-			uint8_t trim;       /* RG_TRIM_* */
+			uint8_t wait_kind;  /* enum rg_wait_kind */
 			uint8_t op_staged;  /* still in its P's stage */
 		};
 	};
@@ -80,7 +80,7 @@ struct g {
 	uint32_t slot;      /* its stack: class and index + 1; 0 not bound: it never ran */
 	uint8_t state;      /* enum rg_state */
 	uint8_t reason;     /* enum rg_reason */
-	uint8_t wait_kind;  /* enum rg_wait_kind */
+	uint8_t trim;       /* RG_TRIM_*; not over args: sysmon may look at any time */
 	uint8_t flags;      /* RG_G_* */
 
 	void (*fn)(void *);
