@@ -10,6 +10,7 @@
 #include <stdarg.h>
 
 #include "io/call.h"
+#include "io/fdkind.h"
 #include "io/pool.h"
 #include "io/sys.h"
 
@@ -65,6 +66,7 @@ RG_API int ringo_close(int fd)
 	struct m *m = rg_enter();
 	int res;
 
+	rg_fd_forget(fd);
 	if (!m) {
 		res = rg_sys_close(fd);
 	} else if (rg_sys_lingers(fd) == 0) {

@@ -7,8 +7,10 @@
  */
 #include <errno.h>
 #include <ringo/io.h>
+#include <sys/socket.h>
 
 #include "io/call.h"
+#include "io/fdkind.h"
 #include "io/signal.h"
 #include "io/sys.h"
 
@@ -29,21 +31,64 @@ static bool seekable(int fd, off_t off, int *err)
 	return !*err;
 }
 
-RG_API ssize_t ringo_read(int fd, void *buf, size_t n)
+uint8_t rg_fd_no_socket[RG_FDKIND_MAX];
+
+/* Inside the gate. Of nothing, a socket is asked as a file is: recv of 0 bytes would wait. */
+static int read_some(int fd, void *buf, size_t n)
 {
 	struct rg_op op = { .keep = false };
+	int res;
 
+	if (n && rg_fd_may_be_socket(fd)) {
+		io_uring_prep_recv(&op.sqe, fd, buf, rg_io_len(n), 0);
+		res = rg_io_run(&op, POLLIN);
+		if (res != -ENOTSOCK)
+			return res;
+		rg_fd_is_no_socket(fd);
+	}
 	io_uring_prep_read(&op.sqe, fd, buf, rg_io_len(n), POSITION);
-	return rg_io_call(&op, POLLIN);
+	return rg_io_run(&op, POLLIN);
+}
+
+static int write_some(int fd, const void *buf, size_t n)
+{
+	struct rg_op op = { .keep = false };
+	int res;
+
+	if (n && rg_fd_may_be_socket(fd)) {
+		io_uring_prep_send(&op.sqe, fd, buf, rg_io_len(n), MSG_NOSIGNAL);
+		res = rg_io_run(&op, POLLOUT);
+		if (res != -ENOTSOCK)
+			return res;
+		rg_fd_is_no_socket(fd);
+	}
+	rg_sigpipe_quiet();
+	io_uring_prep_write(&op.sqe, fd, buf, rg_io_len(n), POSITION);
+	return rg_io_run(&op, POLLOUT);
+}
+
+RG_API ssize_t ringo_read(int fd, void *buf, size_t n)
+{
+	int res;
+	struct m *m = rg_enter_g(&res);
+
+	if (unlikely(!m))
+		return res;
+	res = read_some(fd, buf, n);
+	rg_leave(rg_m());
+	return res;
 }
 
 RG_API ssize_t ringo_write(int fd, const void *buf, size_t n)
 {
-	struct rg_op op = { .keep = false };
+	int res;
+	struct m *m = rg_enter_g(&res);
 
-	rg_sigpipe_quiet();
-	io_uring_prep_write(&op.sqe, fd, buf, rg_io_len(n), POSITION);
-	return rg_io_call(&op, POLLOUT);
+	if (unlikely(!m))
+		return res;
+	res = write_some(fd, buf, n);
+	rg_leave(rg_m());
+	return res;
 }
 
 RG_API ssize_t ringo_readv(int fd, const struct iovec *iov, int n)
@@ -118,12 +163,8 @@ RG_API ssize_t ringo_write_all(int fd, const void *buf, size_t n)
 
 	if (unlikely(!m))
 		return err;
-	rg_sigpipe_quiet();
 	do {
-		struct rg_op op = { .keep = false };
-
-		io_uring_prep_write(&op.sqe, fd, from + done, rg_io_len(n - done), POSITION);
-		res = rg_io_run(&op, POLLOUT);
+		res = write_some(fd, from + done, n - done);
 		if (res > 0)
 			done += (size_t)res;
 	} while (res > 0 && done < n);
@@ -141,10 +182,7 @@ RG_API ssize_t ringo_read_full(int fd, void *buf, size_t n)
 	if (unlikely(!m))
 		return err;
 	do {
-		struct rg_op op = { .keep = false };
-
-		io_uring_prep_read(&op.sqe, fd, to + done, rg_io_len(n - done), POSITION);
-		res = rg_io_run(&op, POLLIN);
+		res = read_some(fd, to + done, n - done);
 		if (res > 0)
 			done += (size_t)res;
 	} while (res > 0 && done < n);

@@ -10,6 +10,7 @@
 #include <ringo/net.h>
 
 #include "io/call.h"
+#include "io/fdkind.h"
 #include "io/socket.h"
 #include "io/sys.h"
 
@@ -47,8 +48,12 @@ RG_API int ringo_accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
 	struct rg_op op = { .keep = false };
 
+	int res;
+
 	io_uring_prep_accept(&op.sqe, fd, addr, len, SOCK_CLOEXEC);
-	return rg_io_call(&op, POLLIN);
+	res = rg_io_call(&op, POLLIN);
+	rg_fd_forget(res);
+	return res;
 }
 
 static int connect_once(int fd, const struct sockaddr *addr, socklen_t len)
