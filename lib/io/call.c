@@ -8,8 +8,8 @@
  * descriptors are called ready while they are not (unconnected datagram sockets); from the third try in
  * vain on there is a pause, so that this never becomes a busy loop.
  *
- * -EINTR comes from the kernel's worker threads, also when the operation they run is cancelled: nothing
- * was transferred then, and the next try finds the deadline over.
+ * -EINTR and its raw forms come from the kernel's worker threads, also when the operation they run is
+ * cancelled: nothing was transferred then, and the next try finds the deadline over.
  */
 #include "io/call.h"
 
@@ -28,7 +28,7 @@ int rg_io_poll(int fd, short events)
 	io_uring_prep_poll_add(&op.sqe, fd, (unsigned short)events);
 	do {
 		res = rg_op_run(rg_m(), &op);
-	} while (res == -EINTR);
+	} while (rg_io_interrupted(res));
 	return res;
 }
 
@@ -66,9 +66,9 @@ int rg_io_run(struct rg_op *op, short events)
 
 		if (res == -EAGAIN && events)
 			res = wait_ready(op, events, tries++);
-		else if (res != -EINTR)
+		else if (!rg_io_interrupted(res))
 			return res;
-		if (res < 0 && res != -EINTR)
+		if (res < 0 && !rg_io_interrupted(res))
 			return res;
 	}
 }

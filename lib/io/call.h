@@ -19,6 +19,12 @@ static inline unsigned rg_io_len(size_t n)
 	return (unsigned)rg_min(n, RG_IO_MAX);
 }
 
+/* The operation was interrupted and did nothing. -512 to -514, -516: what system calls turn into EINTR. */
+static inline bool rg_io_interrupted(int res)
+{
+	return res == -EINTR || (res <= -512 && res >= -516 && res != -515);
+}
+
 /*
  * Inside the gate: run op, again after -EINTR, and after -EAGAIN once its descriptor has one of these poll
  * events (0: the caller asked for -EAGAIN). May continue on another M.

@@ -26,7 +26,8 @@ static inline bool rg_fd_may_be_socket(int fd)
 
 static inline void rg_fd_is_no_socket(int fd)
 {
-	rg_store_relaxed(&rg_fd_no_socket[fd], 1);
+	if ((unsigned)fd < RG_FDKIND_MAX)
+		rg_store_relaxed(&rg_fd_no_socket[fd], 1);
 }
 
 /* The number is about to mean something else. */

@@ -17,10 +17,13 @@
 static int open_at(int dir, const char *path, int flags, mode_t mode)
 {
 	struct rg_op op = { .keep = false };
+	int fd;
 
 	io_uring_prep_openat(&op.sqe, dir, path, flags | O_CLOEXEC, mode);
 	op.sqe.flags |= IOSQE_ASYNC;
-	return rg_io_call(&op, 0);
+	fd = rg_io_call(&op, 0);
+	rg_fd_is_no_socket(fd);
+	return fd;
 }
 
 static bool has_mode(int flags)
@@ -78,7 +81,7 @@ RG_API int ringo_close(int fd)
 		res = close_by_worker(fd);
 		rg_leave(rg_m());
 	}
-	return res == -EINTR ? 0 : res; /* Linux has closed it all the same */
+	return rg_io_interrupted(res) ? 0 : res; /* Linux has closed it all the same */
 }
 
 RG_API int ringo_fsync(int fd)
@@ -168,5 +171,11 @@ RG_API int ringo_mkdir(const char *path, mode_t mode)
 
 RG_API int ringo_pipe(int fds[2])
 {
-	return rg_sys_pipe(fds);
+	int res = rg_sys_pipe(fds);
+
+	if (!res) {
+		rg_fd_is_no_socket(fds[0]);
+		rg_fd_is_no_socket(fds[1]);
+	}
+	return res;
 }

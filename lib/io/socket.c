@@ -26,7 +26,10 @@ static int send_flags(int flags)
 
 RG_API int ringo_socket(int domain, int type, int protocol)
 {
-	return rg_sys_socket(domain, type, protocol);
+	int fd = rg_sys_socket(domain, type, protocol);
+
+	rg_fd_forget(fd);
+	return fd;
 }
 
 RG_API int ringo_bind(int fd, const struct sockaddr *addr, socklen_t len)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,6 +47,23 @@ int rg_sys_pread_nothing(int fd, off_t off)
 int rg_sys_seek_nowhere(int fd)
 {
 	return KEEP_ERRNO(lseek(fd, 0, SEEK_CUR) < 0 ? -1 : 0);
+}
+
+int rg_sys_mode(int fd)
+{
+	struct stat st;
+	int res = KEEP_ERRNO(fstat(fd, &st));
+
+	return res ? res : (int)st.st_mode;
+}
+
+int rg_sys_transfer(int fd, bool out, const struct iovec *iov, int n, bool may_wait)
+{
+	int flags = may_wait ? 0 : RWF_NOWAIT;
+
+	if (out)
+		return KEEP_ERRNO(pwritev2(fd, iov, n, -1, flags));
+	return KEEP_ERRNO(preadv2(fd, iov, n, -1, flags));
 }
 
 int rg_sys_poll(struct pollfd *fds, nfds_t n)

@@ -8,16 +8,21 @@
 #define RG_IO_SYS_H
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 int rg_sys_close(int fd);
 int rg_sys_pipe(int fds[2]);
 int rg_sys_ftruncate(int fd, off_t len);
 int rg_sys_pread_nothing(int fd, off_t off);
 int rg_sys_seek_nowhere(int fd);
+int rg_sys_mode(int fd); /* st_mode */
+/* readv or writev at the current position; unless may_wait, -EAGAIN or -EOPNOTSUPP instead of waiting. */
+int rg_sys_transfer(int fd, bool out, const struct iovec *iov, int n, bool may_wait);
 int rg_sys_poll(struct pollfd *fds, nfds_t n);
 int rg_sys_epoll(void);
 int rg_sys_epoll_ctl(int ep, int op, int fd, uint32_t events);

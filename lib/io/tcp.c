@@ -12,6 +12,7 @@
 
 #include "io/call.h"
 #include "io/dns.h"
+#include "io/fdkind.h"
 #include "io/own.h"
 #include "io/socket.h"
 #include "io/sys.h"
@@ -212,6 +213,7 @@ static int dial(const struct addrinfo *ai, int arg)
 	res = rg_io_connect(fd, ai->ai_addr, ai->ai_addrlen);
 	if (!res) {
 		rg_disown(&own);
+		rg_fd_forget(fd);
 		return fd;
 	}
 	rg_own_close(&own);
