@@ -157,7 +157,7 @@ static bool word_changed(void *arg)
 {
 	const struct word *w = arg;
 
-	return __atomic_load_n(w->word, __ATOMIC_RELAXED) != w->val;
+	return rg_load_relaxed(w->word) != w->val;
 }
 
 void rg_futex_wait(uint32_t *word, uint32_t val, int64_t timeout_ns)

@@ -71,6 +71,12 @@ static bool announce(struct ringo_waitgroup *w)
 	}
 }
 
+static void push(struct ringo_waitgroup *w, struct rg_waiter *self)
+{
+	self->next = w->ringo__head;
+	w->ringo__head = self;
+}
+
 RG_API void ringo_waitgroup_wait(struct ringo_waitgroup *w)
 {
 	struct m *m = rg_enter();
@@ -86,8 +92,7 @@ RG_API void ringo_waitgroup_wait(struct ringo_waitgroup *w)
 	if (!m)
 		rg_fatal("ringo_waitgroup_wait would wait outside a goroutine");
 	self.g = m->cur;
-	self.next = w->ringo__head;
-	w->ringo__head = &self;
+	push(w, &self);
 	rg_park(m, RG_WHY_WAITGROUP, rg_post_unlock, &w->ringo__lock);
 	rg_leave(rg_m());
 }
