@@ -217,6 +217,7 @@ TEST(options_are_used_and_bad_ones_refused)
 static void hold(struct ringo_chan *c)
 {
 	CHECK_EQ(0, ringo_chan_recv(c, NULL));
+	ringo_chan_unref(c);
 }
 
 static int count_main(void *arg)
@@ -225,7 +226,7 @@ static int count_main(void *arg)
 
 	CHECK_EQ(1, ringo_num_goroutines());
 	for (int i = 0; i < 100; i++)
-		CHECK_EQ(0, ringo_go(hold, c));
+		CHECK_EQ(0, ringo_go(hold, ringo_chan_ref(c)));
 	CHECK_EQ(101, ringo_num_goroutines());
 	CHECK_EQ(0, ringo_chan_close(c));
 	while (ringo_num_goroutines() != 1)
