@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "arch/arch.h"
+#include "core/m.h"
 #include "core/rt.h"
 #include "core/run.h"
 #include "core/sysmon.h"
@@ -19,6 +20,7 @@
 static void child(void)
 {
 	rg_arch_set_self(NULL);
+	rg_m_child(); /* records of runs that have ended too: their pages are not inherited */
 	if (!rt.phase)
 		return;
 	rg_run_child();
