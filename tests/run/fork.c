@@ -92,6 +92,19 @@ TEST(the_child_may_run_its_own)
 	EXPECT_EQ(0, ringo_run(own_run_main, NULL));
 }
 
+TEST(the_child_may_run_its_own_after_runs_of_the_parent)
+{
+	pid_t pid;
+
+	NO_THREADS_AFTER_FORK();
+	EXPECT_EQ(7, ringo_run(seven_main, NULL));
+	pid = fork();
+	if (!pid)
+		_exit(ringo_run(seven_main, NULL));
+	EXPECT_EQ(7, wait_code(pid));
+	EXPECT_EQ(7, ringo_run(seven_main, NULL));
+}
+
 static void forks(pid_t *pid)
 {
 	*pid = fork();

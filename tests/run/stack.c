@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT
+/* Stacks in use: depth up to the limit, and the report when it is not enough. */
+#include <ringo/stats.h>
+
+#include "help.h"
+
+#define KB ((size_t)1 << 10)
+#define MB ((size_t)1 << 20)
+
+static int seen;
+
+/* About 1 KB a level. */
+static __attribute__((noinline)) int go_deep_into_it(int depth)
+{
+	volatile char room[900];
+
+	room[0] = (char)depth;
+	room[899] = (char)depth;
+	if (depth > 0)
+		return go_deep_into_it(depth - 1) + room[0] - room[899] + 1;
+	return 0;
+}
+
+static void deep(int levels)
+{
+	CHECK_EQ(levels, go_deep_into_it(levels));
+	ADD(&seen, 1);
+}
+
+static void deep_entry(void *arg)
+{
+	deep((int)(intptr_t)arg);
+}
+
+static int depths_main(void *arg)
+{
+	static const size_t limits[] = { 64 * KB, 256 * KB, MB, 4 * MB, 16 * MB, 64 * MB, 256 * MB };
+	int n = 0;
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct ringo_go_options o = RINGO_GO_OPTIONS(.stack_max = limits[i]);
+		/* A sanitizer's frames are larger. */
+		intptr_t levels = (intptr_t)(limits[i] / KB) * (SANITIZED ? 50 : 90) / 100;
+
+		CHECK_EQ(0, ringo_go_opt(&o, deep_entry, (void *)levels));
+		n++;
+		while (LOAD(&seen) < n)
+			CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	}
+	return 0;
+}
+
+TEST(recursion_works_up_to_the_limit)
+{
+#ifdef RG_TSAN
+	SKIP(return, "ThreadSanitizer's own call stack is limited; run the plain build");
+#endif
+	EXPECT_EQ(0, ringo_run(depths_main, NULL));
+}
+
+static int default_main(void *arg)
+{
+	CHECK_EQ(0, ringo_go(deep, (int)(intptr_t)arg));
+	while (!LOAD(&seen))
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	return 0;
+}
+
+TEST(the_default_limit_can_be_set)
+{
+	EXPECT_EQ(0, ringo_run_opt(default_main, (void *)500, &RINGO_OPTIONS(.stack_max = MB)));
+	STORE(&seen, 0);
+	setenv("RINGO_STACK", "2m", 1);
+	EXPECT_EQ(0, ringo_run(default_main, (void *)900));
+}
+
+static int main_is_deep(void *arg)
+{
+	return go_deep_into_it(4000) == 4000 ? 5 : 6;
+}
+
+TEST(main_has_a_stack_as_large_as_a_process)
+{
+	EXPECT_EQ(5, ringo_run(main_is_deep, NULL));
+}
+
+static int overflow_main(void *arg)
+{
+	struct ringo_go_options o = RINGO_GO_OPTIONS(.stack_max = 256 * KB, .name = "the culprit");
+
+	CHECK_EQ(0, ringo_go_opt(&o, deep_entry, (void *)100000));
+	for (;;)
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	return 0;
+}
+
+static void overflow(void)
+{
+	ringo_run(overflow_main, NULL);
+}
+
+#define NEEDS_PLAIN() \
+	do { \
+		if (SANITIZED) \
+			SKIP(return, "the sanitizer reports the fault itself; run the plain build"); \
+	} while (0)
+
+static bool reported(const struct outcome *o, const char *limit)
+{
+	if (!aborted(o))
+		fprintf(stderr, "# status %#x: %s\n", o->status, o->err);
+	return aborted(o) && said(o, "ringo: stack overflow in goroutine ") && said(o, "deep_entry") &&
+	       said(o, limit) && said(o, "go_deep_into_it") && said(o, "#0");
+}
+
+TEST(an_overflow_names_goroutine_function_limit_and_backtrace)
+{
+	struct outcome o;
+
+	NEEDS_PLAIN();
+	in_child(&o, overflow);
+	EXPECT_TRUE(reported(&o, "limit 262144 bytes"));
+	EXPECT_TRUE(said(&o, "the culprit"));
+}
+
+TEST(an_overflow_is_reported_with_mprotect_guards)
+{
+	struct outcome o;
+
+	NEEDS_PLAIN();
+	setenv("RINGO_GUARD", "mprotect", 1);
+	in_child(&o, overflow);
+	EXPECT_TRUE(reported(&o, "limit 262144 bytes"));
+}
+
+static struct ringo_chan *never;
+
+static void parks(void)
+{
+	ADD(&seen, 1);
+	(void)!ringo_chan_recv(never, NULL);
+}
+
+static int crowd_main(void *arg)
+{
+	const int n = 100000;
+
+	never = ringo_chan_new(0, 0);
+	for (int i = 0; i < n; i++)
+		CHECK_EQ(0, ringo_go(parks));
+	while (LOAD(&seen) < n)
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	CHECK_EQ(0, ringo_go_fn(deep_entry, (void *)100000));
+	for (;;)
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	return 0;
+}
+
+static void crowd(void)
+{
+	ringo_run(crowd_main, NULL);
+}
+
+static int guard_main(void *arg)
+{
+	struct ringo_stats s = { .size = sizeof(s) };
+
+	CHECK_EQ(0, ringo_stats_get(&s));
+	return (int)s.guard;
+}
+
+static bool have_markers(void)
+{
+	return ringo_run(guard_main, NULL) == RINGO_GUARD_MARKER;
+}
+
+TEST(an_overflow_among_a_hundred_thousand_is_reported)
+{
+	struct outcome o;
+
+	NEEDS_PLAIN();
+	if (!have_markers())
+		SKIP(return, "no guard markers: needs kernel 6.13");
+	in_child(&o, crowd);
+	EXPECT_TRUE(reported(&o, "limit 65536 bytes"));
+}
+
+TEST(the_kind_of_guard_is_shown)
+{
+	setenv("RINGO_GUARD", "mprotect", 1);
+	EXPECT_EQ(RINGO_GUARD_MPROTECT, ringo_run(guard_main, NULL));
+	EXPECT_EQ(RINGO_GUARD_CANARY,
+		  ringo_run_opt(guard_main, NULL, &RINGO_OPTIONS(.flags = RINGO_RUN_CANARY)));
+}
+
+static int spawned;
+
+/* Where nothing faults, the overflow is noticed when the goroutine gives way. */
+static __attribute__((noinline)) void parks_too_deep(int depth)
+{
+	volatile char room[900];
+
+	room[0] = (char)depth;
+	if (depth > 0)
+		parks_too_deep(depth - 1);
+	else
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	room[899] = room[0];
+}
+
+static int limit_main(void *arg)
+{
+	int res;
+
+	never = ringo_chan_new(0, 0);
+	for (spawned = 0; spawned < 100000; spawned++) {
+		res = ringo_go(parks);
+		if (res)
+			break;
+		if (spawned % 64 == 0)
+			ringo_yield();
+	}
+	if (arg) {
+		CHECK_EQ(0, res);
+		while (LOAD(&seen) < spawned)
+			CHECK_EQ(0, ringo_sleep(RINGO_MS));
+		CHECK_EQ(0, ringo_go(parks_too_deep, 100));
+		for (;;)
+			CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	}
+	CHECK_EQ(-EAGAIN, res);
+	while (LOAD(&seen) < spawned) /* those that were spawned have their guards and run */
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	CHECK_EQ(-EAGAIN, ringo_go(parks));
+	CHECK_EQ(0, ringo_chan_close(never));
+	while (ringo_num_goroutines() > 1)
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	CHECK_EQ(0, ringo_go(parks)); /* there is room again */
+	return 0;
+}
+
+static void at_limit(void)
+{
+	if (ringo_run(limit_main, NULL) || spawned < 1000)
+		_exit(1);
+}
+
+TEST(beyond_what_mprotect_can_guard_spawning_fails)
+{
+	struct outcome o;
+
+	NEEDS_PLAIN();
+	setenv("RINGO_GUARD", "mprotect", 1);
+	in_child(&o, at_limit);
+	EXPECT_EQ(0, o.status);
+	EXPECT_TRUE(said(&o, "no more than"));
+	EXPECT_TRUE(said(&o, "vm.max_map_count"));
+}
+
+static void canary(void)
+{
+	ringo_run_opt(limit_main, (void *)1, &RINGO_OPTIONS(.flags = RINGO_RUN_CANARY));
+}
+
+TEST(with_canaries_spawning_goes_on_and_an_overflow_is_reported)
+{
+	struct outcome o;
+
+	NEEDS_PLAIN();
+	setenv("RINGO_GUARD", "mprotect", 1);
+	in_child(&o, canary);
+	EXPECT_TRUE(aborted(&o));
+	EXPECT_TRUE(said(&o, "ringo: stack overflow in goroutine "));
+}
+
+static void on_segv(int sig, siginfo_t *info, void *ctx)
+{
+	_exit(info->si_addr == (void *)8 && sig == SIGSEGV ? 77 : 78);
+}
+
+static int fault_main(void *arg)
+{
+	int *volatile nowhere = (int *)8;
+
+	*nowhere = 1;
+	return 0;
+}
+
+static void fault_with_handler(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO };
+
+	sigaction(SIGSEGV, &sa, NULL);
+	ringo_run(fault_main, NULL);
+}
+
+static void fault_without_handler(void)
+{
+	ringo_run(fault_main, NULL);
+}
+
+TEST(other_faults_reach_the_handler_of_the_program)
+{
+	struct outcome o;
+
+	NEEDS_PLAIN();
+	in_child(&o, fault_with_handler);
+	EXPECT_TRUE(WIFEXITED(o.status) && WEXITSTATUS(o.status) == 77);
+	in_child(&o, fault_without_handler);
+	EXPECT_TRUE(WIFSIGNALED(o.status) && WTERMSIG(o.status) == SIGSEGV);
+}
+
+static int nothing_main(void *arg)
+{
+	return 0;
+}
+
+TEST(after_the_run_the_handler_is_the_one_of_before)
+{
+	struct sigaction sa = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO }, now;
+
+	sigaction(SIGSEGV, &sa, NULL);
+	EXPECT_EQ(0, ringo_run(nothing_main, NULL));
+	sigaction(SIGSEGV, NULL, &now);
+	EXPECT_EQ((uintptr_t)on_segv, (uintptr_t)now.sa_sigaction);
+}
+
+TEST_HARNESS_MAIN
