@@ -163,6 +163,8 @@ static void uring_child(struct m *m)
 		return;
 	close(u->ring.ring_fd);
 	close(u->evfd);
+	free(u);
+	m->ring = NULL;
 }
 
 static void dispatch(struct m *m, struct uring *u, const struct io_uring_cqe *cqe)
