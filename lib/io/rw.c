@@ -14,7 +14,6 @@
  */
 #include <errno.h>
 #include <ringo/io.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -22,6 +21,7 @@
 #include "io/fdkind.h"
 #include "io/pool.h"
 #include "io/signal.h"
+#include "io/socket.h"
 #include "io/sys.h"
 
 uint8_t rg_fd_no_socket[RG_FDKIND_MAX];
@@ -94,11 +94,9 @@ static int move_socket(const struct transfer *t)
 	struct rg_op op = { .keep = false };
 
 	if (t->out)
-		io_uring_prep_send(&op.sqe, t->fd, t->iov->iov_base, t->iov->iov_len,
-				   MSG_NOSIGNAL | MSG_WAITALL);
-	else
-		io_uring_prep_recv(&op.sqe, t->fd, t->iov->iov_base, t->iov->iov_len, 0);
-	return rg_io_run(&op, t->out ? POLLOUT : POLLIN);
+		return rg_io_send(t->fd, t->iov->iov_base, t->iov->iov_len, 0);
+	io_uring_prep_recv(&op.sqe, t->fd, t->iov->iov_base, t->iov->iov_len, 0);
+	return rg_io_run(&op, POLLIN);
 }
 
 static int move_stream(const struct transfer *t)

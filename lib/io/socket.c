@@ -2,8 +2,10 @@
 /*
  * Sockets. What cannot wait is called directly, the rest are ring operations.
  *
- * A send of several bytes on a stream goes on until all are sent, as send(2) on a blocking socket does: the
- * kernel does that for MSG_WAITALL.
+ * Sending is tried with MSG_DONTWAIT first. What is left of a stream then waits in the ring, until all is
+ * sent as send(2) on a blocking socket does (MSG_WAITALL). But a datagram must not wait there: when it does
+ * not fit, the ring tries it again with the buffers it has already consumed and sends an empty one (Unix
+ * sockets, seen on 6.18). So datagrams wait by poll, and are sent anew.
  */
 #include <errno.h>
 #include <ringo/io.h>
@@ -17,11 +19,6 @@
 static short events_for(int flags, short events)
 {
 	return flags & MSG_DONTWAIT ? 0 : events;
-}
-
-static int send_flags(int flags)
-{
-	return flags | MSG_NOSIGNAL | (flags & MSG_DONTWAIT ? 0 : MSG_WAITALL);
 }
 
 RG_API int ringo_socket(int domain, int type, int protocol)
@@ -102,12 +99,100 @@ RG_API int ringo_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	return err;
 }
 
-RG_API ssize_t ringo_send(int fd, const void *buf, size_t n, int flags)
+static int send_op(int fd, const void *buf, size_t n, int flags)
 {
 	struct rg_op op = { .keep = false };
 
-	io_uring_prep_send(&op.sqe, fd, buf, rg_io_len(n), send_flags(flags));
-	return rg_io_call(&op, events_for(flags, POLLOUT));
+	io_uring_prep_send(&op.sqe, fd, buf, rg_io_len(n), flags | MSG_NOSIGNAL);
+	return rg_io_run(&op, 0);
+}
+
+static int sendmsg_op(int fd, const struct msghdr *msg, int flags, short events)
+{
+	struct rg_op op = { .keep = false };
+
+	io_uring_prep_sendmsg(&op.sqe, fd, msg, (unsigned)flags | MSG_NOSIGNAL);
+	return rg_io_run(&op, events);
+}
+
+/* The bytes of iov[0] from skip on, then the other n - 1. */
+static int send_tail(int fd, struct iovec *iov, size_t n, size_t skip, int flags)
+{
+	const struct msghdr more = { .msg_iov = iov + 1, .msg_iovlen = n - 1 };
+	size_t rest = iov->iov_len - skip;
+	int sent = 0, res;
+
+	if (rest) {
+		sent = send_op(fd, (char *)iov->iov_base + skip, rest, flags);
+		if (sent < 0 || (size_t)sent < rest)
+			return sent;
+	}
+	if (n == 1)
+		return sent;
+	res = sendmsg_op(fd, &more, flags, 0);
+	return res < 0 ? sent : sent + res;
+}
+
+/* A stream has taken this many bytes of the message. */
+static int send_more(int fd, const struct msghdr *msg, int flags, int done)
+{
+	size_t skip = (size_t)done, i = 0;
+	int res;
+
+	while (i < msg->msg_iovlen && skip >= msg->msg_iov[i].iov_len)
+		skip -= msg->msg_iov[i++].iov_len;
+	if (i == msg->msg_iovlen)
+		return done;
+	res = send_tail(fd, msg->msg_iov + i, msg->msg_iovlen - i, skip, flags | MSG_WAITALL);
+	return res < 0 ? done : done + res;
+}
+
+/* The first try, without waiting, gave res: see that the rest goes too. */
+static int send_rest(int fd, const struct msghdr *msg, int flags, int res)
+{
+	if (flags & MSG_DONTWAIT || (res <= 0 && res != -EAGAIN))
+		return res;
+	if (res > 0)
+		return send_more(fd, msg, flags, res);
+	if (rg_sys_socket_type(fd) == SOCK_STREAM)
+		return sendmsg_op(fd, msg, flags | MSG_WAITALL, POLLOUT);
+	return sendmsg_op(fd, msg, flags | MSG_DONTWAIT, POLLOUT);
+}
+
+int rg_io_send(int fd, const void *buf, size_t n, int flags)
+{
+	struct iovec iov = { .iov_base = (void *)buf, .iov_len = rg_io_len(n) };
+	const struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	int res = send_op(fd, buf, n, flags | MSG_DONTWAIT);
+
+	if (likely(res == (int)iov.iov_len))
+		return res;
+	return send_rest(fd, &msg, flags, res);
+}
+
+RG_API ssize_t ringo_send(int fd, const void *buf, size_t n, int flags)
+{
+	int res;
+	struct m *m = rg_enter_g(&res);
+
+	if (unlikely(!m))
+		return res;
+	res = rg_io_send(fd, buf, n, flags);
+	rg_leave(rg_m());
+	return res;
+}
+
+RG_API ssize_t ringo_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	int res;
+	struct m *m = rg_enter_g(&res);
+
+	if (unlikely(!m))
+		return res;
+	res = sendmsg_op(fd, msg, flags | MSG_DONTWAIT, 0);
+	res = send_rest(fd, msg, flags, res);
+	rg_leave(rg_m());
+	return res;
 }
 
 RG_API ssize_t ringo_recv(int fd, void *buf, size_t n, int flags)
@@ -116,14 +201,6 @@ RG_API ssize_t ringo_recv(int fd, void *buf, size_t n, int flags)
 
 	io_uring_prep_recv(&op.sqe, fd, buf, rg_io_len(n), flags);
 	return rg_io_call(&op, events_for(flags, POLLIN));
-}
-
-RG_API ssize_t ringo_sendmsg(int fd, const struct msghdr *msg, int flags)
-{
-	struct rg_op op = { .keep = false };
-
-	io_uring_prep_sendmsg(&op.sqe, fd, msg, (unsigned)send_flags(flags));
-	return rg_io_call(&op, events_for(flags, POLLOUT));
 }
 
 RG_API ssize_t ringo_recvmsg(int fd, struct msghdr *msg, int flags)

@@ -5,7 +5,10 @@
 
 #include <sys/socket.h>
 
-/* As ringo_connect. May continue on another M. */
+/* As ringo_connect. These may continue on another M. */
 int rg_io_connect(int fd, const struct sockaddr *addr, socklen_t len);
+
+/* As ringo_send. */
+int rg_io_send(int fd, const void *buf, size_t n, int flags);
 
 #endif

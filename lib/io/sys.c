@@ -123,13 +123,25 @@ int rg_sys_setsockopt(int fd, int level, int name, int value)
 	return KEEP_ERRNO(setsockopt(fd, level, name, &value, sizeof(value)));
 }
 
+static int int_option(int fd, int name, int *value)
+{
+	socklen_t len = sizeof(*value);
+
+	return KEEP_ERRNO(getsockopt(fd, SOL_SOCKET, name, value, &len));
+}
+
 int rg_sys_socket_error(int fd)
 {
-	socklen_t len = sizeof(int);
-	int err = 0;
-	int res = KEEP_ERRNO(getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len));
+	int err = 0, res = int_option(fd, SO_ERROR, &err);
 
 	return res ? res : -err;
+}
+
+int rg_sys_socket_type(int fd)
+{
+	int type = 0, res = int_option(fd, SO_TYPE, &type);
+
+	return res ? res : type;
 }
 
 int rg_sys_lingers(int fd)
