@@ -22,13 +22,14 @@
 	static int name##_main(void *arg __attribute__((unused)))
 
 /* What must return 0 or more: its value. */
-#define OK(e) \
-	__extension__({ \
-		long long ok__ = (e); \
-		if (ok__ < 0) \
-			check_failed(__FILE__, __LINE__, #e " >= 0", ok__, 0); \
-		ok__; \
-	})
+#define OK(e) check_ok(__FILE__, __LINE__, #e " >= 0", e)
+
+static inline long long check_ok(const char *file, int line, const char *what, long long v)
+{
+	if (v < 0)
+		check_failed(file, line, what, v, 0);
+	return v;
+}
 
 /* The call ends by a deadline of this many ms, not much earlier and not at some other time. */
 #define TIMES_OUT(ms, call) \
