@@ -21,7 +21,8 @@
 
 bool rg_arch_slow_gs = true;
 
-void rg_arch_init(void)
+/* Before any thread can ask. */
+static __attribute__((constructor)) void arch_init(void)
 {
 	rg_arch_slow_gs = RUNNING_ON_VALGRIND || !(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE);
 }

@@ -31,7 +31,6 @@ struct rg_self {
 };
 
 extern bool rg_arch_slow_gs; /* no rdgsbase: valgrind, or the kernel did not enable it */
-void rg_arch_init(void);
 uintptr_t rg_arch_gs_slow(void);
 
 /* Make self the calling thread's; NULL: none. 0 or -errno. */

@@ -61,6 +61,16 @@ static inline void rg_san_thread(struct rg_san *s, void *bottom, size_t size)
 #endif
 }
 
+/*
+ * May a fresh goroutine take over the stack of one that ended? A fiber of ThreadSanitizer has a shadow call
+ * stack, which would keep the frames that ringo_exit left.
+ */
+#ifdef RG_TSAN
+#define RG_SAN_TAKEOVER 0
+#else
+#define RG_SAN_TAKEOVER 1
+#endif
+
 /* The stack under our feet goes on as another goroutine's. */
 static inline void rg_san_move(struct rg_san *to, struct rg_san *from)
 {
@@ -101,7 +111,8 @@ static inline void rg_san_free(struct rg_san *s)
 #endif
 }
 
-static inline void rg_san_leave(struct rg_san *from, struct rg_san *to)
+/* Inlined by force: its own exit would be counted on the fiber that it switches to. */
+static inline __attribute__((always_inline)) void rg_san_leave(struct rg_san *from, struct rg_san *to)
 {
 	(void)from, (void)to;
 #ifdef RG_ASAN

@@ -239,6 +239,11 @@ void rg_thread_join(struct rg_thread *id)
 	t->used = false;
 }
 
+void rg_thread_detach(struct rg_thread *id)
+{
+	sim.threads[id->id].detached = true;
+}
+
 void rg_sim_begin(uint64_t seed, const struct rg_sim_faults *faults)
 {
 	static const unsigned grains[] = { 2, 3, 8, 30, 200 };

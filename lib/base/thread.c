@@ -46,4 +46,9 @@ void rg_thread_join(struct rg_thread *t)
 	pthread_join(t->id, NULL);
 }
 
+void rg_thread_detach(struct rg_thread *t)
+{
+	pthread_detach(t->id);
+}
+
 #endif

@@ -20,5 +20,6 @@ struct rg_thread {
 /* 0 or -errno. */
 int rg_thread_start(struct rg_thread *t, void *(*fn)(void *), void *arg, unsigned flags);
 void rg_thread_join(struct rg_thread *t);
+void rg_thread_detach(struct rg_thread *t);
 
 #endif

@@ -179,20 +179,21 @@ static struct rg_ext *make_ext(const char *name)
 
 int rg_spawn(struct m *m, const struct rg_spawn *s)
 {
+	unsigned class = s->stack_class == RG_STACK_DEFAULT ? rt.stack_class : s->stack_class;
 	struct p *p = m ? m->p : NULL;
 	struct g *g;
 
-	if (unlikely(s->stack_class && rg_stack_hold(s->stack_class)))
+	if (unlikely(class && rg_stack_hold(class)))
 		return -EAGAIN;
 	g = rg_g_alloc(p);
 	if (unlikely(!g)) {
-		rg_stack_release(s->stack_class);
+		rg_stack_release(class);
 		return -EAGAIN;
 	}
 	if (unlikely(s->name != NULL)) {
 		g->ext = make_ext(s->name);
 		if (!g->ext) {
-			rg_stack_release(s->stack_class);
+			rg_stack_release(class);
 			rg_lock(&table.lock);
 			g->next = table.free;
 			table.free = g;
@@ -207,7 +208,7 @@ int rg_spawn(struct m *m, const struct rg_spawn *s)
 	g->deadline = m && m->cur ? m->cur->deadline : 0;
 	rg_store_relaxed(&g->gen, g->gen + 1);
 	g->reason = RG_WHY_NONE;
-	g->stack_class = (uint8_t)s->stack_class;
+	g->stack_class = (uint8_t)class;
 	g->flags = s->flags | (s->is_words ? RG_G_WORDS : 0);
 	rg_store_relaxed(&g->state, RG_RUNNABLE);
 	if (likely(p)) {
@@ -277,7 +278,7 @@ static bool next_life(struct m *m)
 	if (unlikely(rg_stack_canaries))
 		rg_stack_check(g);
 	next = rg_next_fast(p);
-	if (!next || next->slot || next->stack_class != g->stack_class) {
+	if (!next || next->slot || next->stack_class != g->stack_class || !RG_SAN_TAKEOVER) {
 		m->post = post_free;
 		m->post_arg = g;
 		rg_switch_final(m, next);
@@ -347,7 +348,7 @@ static int spawn_from_anywhere(const struct rg_spawn *s)
 RG_API int ringo_go_fn(void (*fn)(void *), void *arg)
 {
 	const uintptr_t word = (uintptr_t)arg;
-	struct rg_spawn s = { .fn = fn, .words = &word, .nwords = 1, .stack_class = rt.stack_class,
+	struct rg_spawn s = { .fn = fn, .words = &word, .nwords = 1, .stack_class = RG_STACK_DEFAULT,
 			      .pc = __builtin_return_address(0) };
 
 	return spawn_from_anywhere(&s);
@@ -356,7 +357,7 @@ RG_API int ringo_go_fn(void (*fn)(void *), void *arg)
 RG_API int ringo__go(void (*fn)(void), const uintptr_t *args, unsigned n)
 {
 	struct rg_spawn s = { .fn = (void (*)(void *))fn, .words = args, .nwords = n,
-			      .is_words = true, .stack_class = rt.stack_class,
+			      .is_words = true, .stack_class = RG_STACK_DEFAULT,
 			      .pc = __builtin_return_address(0) };
 
 	return n > 6 ? -EINVAL : spawn_from_anywhere(&s);
@@ -380,7 +381,7 @@ int rg_options_copy(void *dst, size_t known, const void *src, size_t size)
 RG_API int ringo_go_opt(const struct ringo_go_options *opt, void (*fn)(void *), void *arg)
 {
 	const uintptr_t word = (uintptr_t)arg;
-	struct rg_spawn s = { .fn = fn, .words = &word, .nwords = 1, .stack_class = rt.stack_class,
+	struct rg_spawn s = { .fn = fn, .words = &word, .nwords = 1, .stack_class = RG_STACK_DEFAULT,
 			      .pc = __builtin_return_address(0) };
 	struct ringo_go_options o;
 	int err;

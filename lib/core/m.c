@@ -209,6 +209,12 @@ free_record:
 	return err;
 }
 
+void rg_m_leave_all(void)
+{
+	for (unsigned i = 0; i < rt.nm; i++)
+		rg_thread_detach(&rt.m[i]->thread);
+}
+
 void rg_m_free_all(void)
 {
 	for (unsigned i = 0; i < rt.nm; i++) {

@@ -60,6 +60,9 @@ int rg_m_start(unsigned id);
 /* After all threads have ended: join them, free Ms and Ps. */
 void rg_m_free_all(void);
 
+/* After an unclean end: nobody will join those that still run, nor need what the others had. */
+void rg_m_leave_all(void);
+
 /* In a forked child: forget all records. */
 void rg_m_child(void);
 

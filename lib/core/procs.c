@@ -45,7 +45,7 @@ static int grow(const struct m *self, unsigned n)
 {
 	int err = 0;
 
-	if (n > 1 && rt.solo)
+	if (n > 1 && rg_load_relaxed(&rt.solo))
 		end_solo(self);
 	while (rt.nm < n) {
 		err = rg_m_start(rt.nm);

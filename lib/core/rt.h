@@ -53,7 +53,7 @@ struct rt {
 	uint64_t trimmed;    /* stacks whose unused pages were given back */
 };
 
-extern struct rt rt;
+extern struct rt rt __asm__("rg_rt"); /* in a static library the name must be ours */
 
 
 

@@ -206,7 +206,7 @@ static void memory_down(void)
 static int ms_up(unsigned n)
 {
 	rg_store_relaxed(&rt.procs, n);
-	rt.solo = n == 1 && rg_membarrier_works();
+	rg_store_relaxed(&rt.solo, n == 1 && rg_membarrier_works());
 	for (unsigned i = 0; i < n; i++) {
 		int err = rg_m_start(i);
 
@@ -277,8 +277,10 @@ static bool take_down(void)
 	clean &= wait_zero(&rt.users, rt.stop_deadline + INT64_C(200000000));
 	rg_sysmon_stop();
 	rg_fault_remove();
-	if (!clean)
+	if (!clean) {
+		rg_m_leave_all();
 		return false;
+	}
 	rg_m_free_all();
 	memory_down();
 	return true;
@@ -288,7 +290,6 @@ static int bring_up(const struct ringo_options *o)
 {
 	int err;
 
-	rg_arch_init();
 	rg_fork_init();
 	rt.poller = rg_poller_choose();
 	rt.stack_class = (uint8_t)rg_stack_class(o->stack_max);

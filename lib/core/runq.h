@@ -56,7 +56,7 @@ static inline void rg_runq_put_next(struct p *p, struct g *g)
 {
 	struct g *former;
 
-	if (rt.solo) {
+	if (rg_load_relaxed(&rt.solo)) {
 		former = p->next;
 		p->next = g;
 	} else {
@@ -73,7 +73,7 @@ static inline struct g *rg_runq_take_next(struct p *p)
 
 	if (!g)
 		return NULL;
-	if (rt.solo) {
+	if (rg_load_relaxed(&rt.solo)) {
 		p->next = NULL;
 		return g;
 	}
@@ -114,7 +114,7 @@ static inline struct g *rg_runq_pop_ring(struct p *p)
 		if (n > 2 * RG_PREFETCH)
 			rg_runq_prefetch(p, head);
 		g = rg_load_relaxed(&p->ring[head % RG_RUNQ]);
-		if (rt.solo) {
+		if (rg_load_relaxed(&rt.solo)) {
 			rg_store_relaxed(&p->head, head + 1);
 			return g;
 		}

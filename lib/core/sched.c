@@ -35,7 +35,7 @@ static bool round_due(struct p *p)
 		p->global_turn = true;
 		return true;
 	}
-	if (unlikely(p->retired))
+	if (unlikely(rg_load_relaxed(&p->retired)))
 		return true;
 	if (!p->nstage)
 		return false;

@@ -9,7 +9,7 @@
 
 #include "core/g.h"
 
-enum { RG_CLASSES = 8, RG_PAGE = 4096, RG_SLOT_CACHE = 64 };
+enum { RG_CLASSES = 8, RG_PAGE = 4096, RG_SLOT_CACHE = 64, RG_STACK_DEFAULT = 255 };
 
 /* Class that gives at least bytes of stack, or -EINVAL beyond 1 GiB. */
 int rg_stack_class(size_t bytes);

@@ -43,6 +43,7 @@ struct uring {
 	int evfd;
 	uint32_t inflight; /* goroutines' operations in the kernel */
 	bool wake_armed;
+	bool woken; /* a wake was reaped since the last wait, which the next one owes an answer */
 };
 
 /* Why there is no ring, in the user's words. */
@@ -172,8 +173,10 @@ static void dispatch(struct m *m, struct uring *u, const struct io_uring_cqe *cq
 	struct g *g;
 
 	if (!rg_op_is(cqe->user_data)) {
-		if (cqe->user_data == DATA_WAKE && !(cqe->flags & IORING_CQE_F_MORE))
-			u->wake_armed = false;
+		if (cqe->user_data == DATA_WAKE) {
+			u->woken = true;
+			u->wake_armed = cqe->flags & IORING_CQE_F_MORE;
+		}
 		return;
 	}
 	u->inflight--;
@@ -255,6 +258,10 @@ static void uring_wait(struct m *m, int64_t until)
 		if (ns < 0)
 			ns = 0;
 		ts = (struct __kernel_timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+	}
+	if (u->woken) {
+		u->woken = false;
+		return; /* what is filled in goes with the next round, which is now */
 	}
 	rg_count(&m->p->count.enters, 1);
 	rg_step_out(m);

@@ -10,6 +10,8 @@
 
 RINGO__C_BEGIN
 
+struct addrinfo; /* strict C11 hides it in netdb.h */
+
 /* As the POSIX calls. These three never wait; any thread, with or without a runtime. */
 RINGO__API RINGO__MUST int ringo_socket(int domain, int type, int protocol);
 RINGO__API RINGO__MUST int ringo_bind(int fd, const struct sockaddr *addr, socklen_t len);
