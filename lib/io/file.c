@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Files: opening, closing, and what is done to them by name or as a whole.
+ * Files: opening them, and what is done to them by name or as a whole.
  *
  * Opening is given to the kernel's workers at once: tried in place, it opens a FIFO without waiting for the
- * other end. So is closing all that may flush or linger. A socket without SO_LINGER is closed directly.
+ * other end.
  */
 #include <errno.h>
 #include <ringo/io.h>
@@ -53,35 +53,6 @@ RG_API int ringo_openat(int dir, const char *path, int flags, ...)
 		mode = va_arg(ap, mode_t);
 	va_end(ap);
 	return open_at(dir, path, flags, mode);
-}
-
-static int close_by_worker(int fd)
-{
-	struct rg_op op = { .keep = true };
-
-	io_uring_prep_close(&op.sqe, fd);
-	op.sqe.flags |= IOSQE_ASYNC;
-	return rg_op_run(rg_m(), &op);
-}
-
-RG_API int ringo_close(int fd)
-{
-	struct m *m = rg_enter();
-	int res;
-
-	rg_fd_forget(fd);
-	if (!m) {
-		res = rg_sys_close(fd);
-	} else if (rg_sys_lingers(fd) == 0) {
-		rg_step_out(m);
-		res = rg_sys_close(fd);
-		rg_step_in(m);
-		rg_leave(m);
-	} else {
-		res = close_by_worker(fd);
-		rg_leave(rg_m());
-	}
-	return rg_io_interrupted(res) ? 0 : res; /* Linux has closed it all the same */
 }
 
 RG_API int ringo_fsync(int fd)

@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -144,11 +147,22 @@ int rg_sys_socket_type(int fd)
 	return res ? res : type;
 }
 
-int rg_sys_lingers(int fd)
+int rg_sys_lingers(int fd, int *seconds)
 {
 	struct linger l = { 0 };
 	socklen_t len = sizeof(l);
 	int res = KEEP_ERRNO(getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len));
 
+	*seconds = l.l_linger;
 	return res ? res : l.l_onoff != 0;
+}
+
+int rg_sys_unsent(int fd)
+{
+	int n = 0, protocol = 0, res = int_option(fd, SO_PROTOCOL, &protocol);
+
+	if (res || protocol != IPPROTO_TCP)
+		return res;
+	res = KEEP_ERRNO(ioctl(fd, SIOCOUTQ, &n));
+	return res ? res : n;
 }

@@ -37,6 +37,7 @@ int rg_sys_shutdown(int fd, int how);
 int rg_sys_setsockopt(int fd, int level, int name, int value);
 int rg_sys_socket_error(int fd); /* what SO_ERROR says, as -errno */
 int rg_sys_socket_type(int fd);  /* SO_TYPE */
-int rg_sys_lingers(int fd);      /* SO_LINGER is on: 0 or 1; -ENOTSOCK */
+int rg_sys_lingers(int fd, int *seconds); /* SO_LINGER is on: 0 or 1; -ENOTSOCK */
+int rg_sys_unsent(int fd);       /* bytes of a TCP stream not acknowledged */
 
 #endif
