@@ -201,8 +201,9 @@ int rg_spawn(struct m *m, const struct rg_spawn *s)
 			return -ENOMEM;
 		}
 	}
+	/* Not plain stores: a timer that comes late may still look at the last life's wait_until. */
 	for (unsigned i = 0; i < s->nwords; i++)
-		g->args[i] = s->words[i];
+		rg_store_relaxed(&g->args[i], s->words[i]);
 	g->fn = s->fn;
 	g->spawn_pc = s->pc;
 	g->deadline = m && m->cur ? m->cur->deadline : 0;
@@ -244,8 +245,10 @@ static void first_run(struct m *m)
 	struct g *g = m->cur;
 	uintptr_t args[6];
 
-	memcpy(args, g->args, sizeof(args));
-	memset(g->args, 0, sizeof(g->args));
+	for (unsigned i = 0; i < RG_ARRAY_SIZE(args); i++) {
+		args[i] = g->args[i];
+		rg_store_relaxed(&g->args[i], 0);
+	}
 	rg_leave(m);
 	if (g->flags & RG_G_WORDS)
 		call_words(g->fn, args);

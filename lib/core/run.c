@@ -35,6 +35,7 @@
 
 #define MAX_GOROUTINES ((size_t)4 << 20)
 #define MAIN_STACK ((size_t)8 << 20)
+#define GRACE INT64_C(200000000) /* for what only needs to be scheduled to end */
 #define DEFAULT_SHUTDOWN (INT64_C(1000) * 1000 * 1000)
 
 struct rt rt;
@@ -268,13 +269,14 @@ static bool take_down(void)
 {
 	bool clean = true;
 
-	for (struct rg_exit_hook *h = hooks; h; h = h->next)
-		clean &= h->fn(rt.stop_deadline) == 0;
-	if (!wait_zero(&rt.live_ms, rt.stop_deadline + INT64_C(200000000))) {
+	/* First the Ms: until they are through, goroutines are still on their way into the layers above. */
+	if (!wait_zero(&rt.live_ms, rt.stop_deadline + GRACE)) {
 		name_stragglers();
 		clean = false;
 	}
-	clean &= wait_zero(&rt.users, rt.stop_deadline + INT64_C(200000000));
+	for (struct rg_exit_hook *h = hooks; h; h = h->next)
+		clean &= h->fn(rg_max(rt.stop_deadline, rg_time_add(rg_now(), GRACE))) == 0;
+	clean &= wait_zero(&rt.users, rt.stop_deadline + GRACE);
 	rg_sysmon_stop();
 	rg_fault_remove();
 	if (!clean) {
