@@ -245,6 +245,20 @@ static void uring_submit(struct m *m)
 	rg_step_in(m);
 }
 
+/*
+ * As io_uring_submit_and_wait_timeout, for valgrind: it runs one thread at a time and takes io_uring_enter(2)
+ * for a call that does not block, so nobody else would run while we wait in it.
+ */
+static RG_COLD void wait_in_poll(struct uring *u, const struct timespec *ts)
+{
+	struct pollfd fd = { .fd = u->ring.ring_fd, .events = POLLIN };
+	int saved = errno;
+
+	io_uring_submit_and_get_events(&u->ring);
+	ppoll(&fd, 1, ts, NULL);
+	errno = saved;
+}
+
 static void uring_wait(struct m *m, int64_t until)
 {
 	struct uring *u = m->ring;
@@ -265,7 +279,12 @@ static void uring_wait(struct m *m, int64_t until)
 	}
 	rg_count(&m->p->count.enters, 1);
 	rg_step_out(m);
-	io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, until == INT64_MAX ? NULL : &ts, NULL);
+	if (unlikely(rg_arch_slow_gs))
+		wait_in_poll(u, until == INT64_MAX ? NULL :
+			     &(struct timespec){ .tv_sec = ts.tv_sec, .tv_nsec = ts.tv_nsec });
+	else
+		io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, until == INT64_MAX ? NULL : &ts,
+						 NULL);
 	rg_step_in(m);
 }
 
