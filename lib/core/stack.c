@@ -27,6 +27,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define VALGRIND_STACK_REGISTER(lo, hi) ((void)(lo), (void)(hi))
+#endif
+
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/os.h"
@@ -250,6 +256,7 @@ static void fortify(struct class *c, uint32_t index)
 {
 	char *lo = c->base + (size_t)index * c->slot;
 
+	VALGRIND_STACK_REGISTER(lo + RG_PAGE, lo + c->slot - 1); /* a few instructions when not under it */
 	if (guard == RINGO_GUARD_MARKER) {
 		if (madvise(lo, RG_PAGE, MADV_GUARD_INSTALL))
 			rg_fatal("no memory for the guard of a stack: %s. Raise the memory limit of the "
