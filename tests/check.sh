@@ -7,7 +7,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 # Slow under valgrind, so only what exercises memory and switches most; names of tests/unit and tests/run.
-valgrind='chan select mutex stack timer'
+valgrind='runq timer base exit spawn chan mutex waitgroup deadline errno'
 
 if [ -z "${RESULTS:-}" ]; then
 	RESULTS=$(mktemp -d)
