@@ -61,7 +61,7 @@ static int streams(void *arg)
 	return 0;
 }
 
-TEST(streams_arrive_whole_and_in_order)
+SIM_TEST(streams_arrive_whole_and_in_order)
 {
 	sim_seeds(streams, NULL);
 }
@@ -102,7 +102,7 @@ static int hasty(void *arg)
 	return 0;
 }
 
-TEST(a_deadline_drops_no_byte_that_arrived)
+SIM_TEST(a_deadline_drops_no_byte_that_arrived)
 {
 	sim_seeds(hasty, NULL);
 }
@@ -128,7 +128,7 @@ static int leave_in_flight(void *arg)
 	return 0;
 }
 
-TEST(operations_in_flight_at_the_end_are_reaped)
+SIM_TEST(operations_in_flight_at_the_end_are_reaped)
 {
 	sim_seeds(leave_in_flight, NULL);
 }

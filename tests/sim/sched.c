@@ -36,7 +36,7 @@ static int spawn_tree(void *arg)
 	return 0;
 }
 
-TEST(every_goroutine_of_a_tree_runs_once)
+SIM_TEST(every_goroutine_of_a_tree_runs_once)
 {
 	sim_seeds(spawn_tree, NULL);
 }
@@ -53,7 +53,7 @@ static int many(void *arg)
 	return 0;
 }
 
-TEST(an_overflowing_run_queue_loses_nobody)
+SIM_TEST(an_overflowing_run_queue_loses_nobody)
 {
 	sim_seeds(many, NULL);
 }
@@ -79,7 +79,7 @@ static int sleepers(void *arg)
 	return 0;
 }
 
-TEST(timers_never_fire_early_and_none_is_lost)
+SIM_TEST(timers_never_fire_early_and_none_is_lost)
 {
 	sim_seeds(sleepers, NULL);
 }
@@ -105,7 +105,7 @@ static int procs_flap(void *arg)
 	return 0;
 }
 
-TEST(nothing_is_lost_while_the_number_of_ps_changes)
+SIM_TEST(nothing_is_lost_while_the_number_of_ps_changes)
 {
 	sim_seeds(procs_flap, NULL);
 }
@@ -136,7 +136,7 @@ static int leave_them(void *arg)
 	return 0;
 }
 
-TEST(the_end_of_main_ends_all)
+SIM_TEST(the_end_of_main_ends_all)
 {
 	sim_seeds(leave_them, NULL);
 }
@@ -167,7 +167,7 @@ static int blockers(void *arg)
 	return 0;
 }
 
-TEST(each_job_of_the_pool_runs_and_wakes_its_goroutine)
+SIM_TEST(each_job_of_the_pool_runs_and_wakes_its_goroutine)
 {
 	sim_seeds(blockers, NULL);
 }

@@ -14,6 +14,17 @@
 #include "base/sim.h"
 #include "ring/sim.h"
 
+/* As TEST, with time for many thousand seeds. */
+FIXTURE(seeds) {
+};
+FIXTURE_SETUP(seeds)
+{
+}
+FIXTURE_TEARDOWN(seeds)
+{
+}
+#define SIM_TEST(name) TEST_F_TIMEOUT(seeds, name, 1500)
+
 static unsigned long long sim_seed;
 
 #define SIM_CHECK(c) \

@@ -54,12 +54,12 @@ static int conserve(void *arg)
 	return 0;
 }
 
-TEST(an_unbuffered_channel_conserves_its_values)
+SIM_TEST(an_unbuffered_channel_conserves_its_values)
 {
 	sim_seeds(conserve, (void *)0);
 }
 
-TEST(a_buffered_channel_conserves_its_values)
+SIM_TEST(a_buffered_channel_conserves_its_values)
 {
 	sim_seeds(conserve, (void *)3);
 }
@@ -117,7 +117,7 @@ static int haste(void *arg)
 	return 0;
 }
 
-TEST(a_deadline_neither_loses_nor_doubles_a_value)
+SIM_TEST(a_deadline_neither_loses_nor_doubles_a_value)
 {
 	sim_seeds(haste, (void *)0);
 	sim_seeds(haste, (void *)2);
@@ -156,7 +156,7 @@ static int lockers(void *arg)
 	return 0;
 }
 
-TEST(a_mutex_excludes_and_forgets_nobody)
+SIM_TEST(a_mutex_excludes_and_forgets_nobody)
 {
 	sim_seeds(lockers, NULL);
 }
