@@ -196,16 +196,20 @@ TEST(the_kind_of_guard_is_shown)
 static int spawned;
 
 /* Where nothing faults, the overflow is noticed when the goroutine gives way. */
-static __attribute__((noinline)) void parks_too_deep(int depth)
+static __attribute__((noinline)) int parks_too_deep_down(int depth)
 {
 	volatile char room[900];
 
 	room[0] = (char)depth;
+	room[899] = (char)depth;
 	if (depth > 0)
-		parks_too_deep(depth - 1);
-	else
-		CHECK_EQ(0, ringo_sleep(RINGO_MS));
-	room[899] = room[0];
+		return parks_too_deep_down(depth - 1) + room[0] - room[899];
+	return ringo_sleep(RINGO_MS);
+}
+
+static void parks_too_deep(int depth)
+{
+	CHECK_EQ(0, parks_too_deep_down(depth));
 }
 
 static int limit_main(void *arg)
