@@ -16,6 +16,7 @@ static __attribute__((noinline)) int go_deep_into_it(int depth)
 
 	room[0] = (char)depth;
 	room[899] = (char)depth;
+	__asm__ volatile("" :: "r"(room)); /* all of it, for clang */
 	if (depth > 0)
 		return go_deep_into_it(depth - 1) + room[0] - room[899] + 1;
 	return 0;
@@ -202,6 +203,7 @@ static __attribute__((noinline)) int parks_too_deep_down(int depth)
 
 	room[0] = (char)depth;
 	room[899] = (char)depth;
+	__asm__ volatile("" :: "r"(room)); /* all of it, for clang */
 	if (depth > 0)
 		return parks_too_deep_down(depth - 1) + room[0] - room[899];
 	return ringo_sleep(RINGO_MS);
