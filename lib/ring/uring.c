@@ -299,6 +299,14 @@ static void uring_wake(struct m *target)
 	} while (n < 0 && errno == EINTR);
 }
 
+/* Without an SQE, when the kernel takes none now: a system call of its own, which does not wait. */
+static RG_COLD void cancel_now(struct uring *u, uint64_t user_data)
+{
+	struct io_uring_sync_cancel_reg reg = { .addr = user_data };
+
+	io_uring_register_sync_cancel(&u->ring, &reg);
+}
+
 /* The timer's M is the one whose ring or stage has the operation: P and M stay together. */
 static void uring_cancel(struct m *m, struct g *g)
 {
@@ -310,10 +318,12 @@ static void uring_cancel(struct m *m, struct g *g)
 		return;
 	}
 	sqe = get_sqe(u);
-	if (!sqe)
-		return;
-	io_uring_prep_cancel64(sqe, rg_op_user_data(g), 0);
-	sqe->user_data = DATA_CANCEL;
+	if (likely(sqe)) {
+		io_uring_prep_cancel64(sqe, rg_op_user_data(g), 0);
+		sqe->user_data = DATA_CANCEL;
+	} else {
+		cancel_now(u, rg_op_user_data(g));
+	}
 }
 
 static bool uring_drain(struct m *m, int64_t deadline)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The run queues: order, overflow into the global queue, stealing, and that nothing is lost or doubled. */
 #include "core/rt.h"
+#include "core/runq.h"
 #include "core/sched.h"
 #include "run/help.h"
 

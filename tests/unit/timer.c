@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "core/park.h"
 #include "core/rt.h"
+#include "core/runq.h"
 #include "core/sched.h"
 #include "run/help.h"
 
