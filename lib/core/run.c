@@ -44,8 +44,20 @@ static struct rg_exit_hook *hooks;
 
 void rg_at_exit(struct rg_exit_hook *h)
 {
-	h->next = hooks;
-	hooks = h;
+	do {
+		h->next = rg_load_relaxed(&hooks);
+	} while (!rg_cas_full(&hooks, h->next, h)); /* order: pairs with the acquire in run_hooks */
+}
+
+/* True when nothing is left behind. */
+static bool run_hooks(void)
+{
+	bool clean = true;
+
+	/* order: acquire; pairs with the CAS in rg_at_exit */
+	for (struct rg_exit_hook *h = rg_load_acquire(&hooks); h; h = h->next)
+		clean &= h->fn(rg_max(rt.stop_deadline, rg_time_add(rg_now(), GRACE))) == 0;
+	return clean;
 }
 
 /* Bytes with an optional k, m or g; 0 when it is not that. */
@@ -269,14 +281,13 @@ static bool take_down(void)
 {
 	bool clean = true;
 
-	/* First the Ms: until they are through, goroutines are still on their way into the layers above. */
+	/* First the Ms and other callers: until they are through, some are on their way into layers above. */
 	if (!wait_zero(&rt.live_ms, rt.stop_deadline + GRACE)) {
 		name_stragglers();
 		clean = false;
 	}
-	for (struct rg_exit_hook *h = hooks; h; h = h->next)
-		clean &= h->fn(rg_max(rt.stop_deadline, rg_time_add(rg_now(), GRACE))) == 0;
 	clean &= wait_zero(&rt.users, rt.stop_deadline + GRACE);
+	clean &= run_hooks();
 	rg_sysmon_stop();
 	rg_fault_remove();
 	if (!clean) {

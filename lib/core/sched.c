@@ -61,7 +61,8 @@ static void set_resumed(struct m *m, struct g *g)
 	rg_set_running(m, g);
 	rg_compiler_barrier();
 	/* sysmon may be giving back the pages below its frames; it is quick. The fence is its membarrier. */
-	while (unlikely(rg_load_relaxed(&g->trim) == RG_TRIM_BUSY))
+	/* order: acquire; pairs with the release in trim_batch: it has read all it wants of g */
+	while (unlikely(rg_load_acquire(&g->trim) == RG_TRIM_BUSY))
 		rg_cpu_relax();
 	rg_store_relaxed(&g->trim, RG_TRIM_ONSTACK);
 }
