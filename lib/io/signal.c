@@ -23,7 +23,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/lock.h"
 #include "core/gate.h"
@@ -52,16 +51,14 @@ uint32_t rg_sigpipe_seen;
 static void on_signal(int signo)
 {
 	const uint64_t one = 1;
-	int saved = errno;
 	int fd;
 
 	rg_add_full(&sig.arrived[signo], 1); /* order: pairs with the exchange in deliver */
 	rg_add_full(&sig.inside, 1);         /* order: pairs with the load in close_event */
 	fd = rg_load_relaxed(&sig.evfd) - 1;
-	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
-		fd = -1; /* the counter is full: the daemon has something to read anyway */
+	if (fd >= 0)
+		rg_sys_write(fd, &one, sizeof(one)); /* fails if full: then there is enough to read */
 	rg_add_full(&sig.inside, -1); /* order: pairs with the load in close_event */
-	errno = saved;
 }
 
 static void on_sigpipe(int signo)

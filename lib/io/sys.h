@@ -27,6 +27,7 @@ int rg_sys_poll(struct pollfd *fds, nfds_t n);
 int rg_sys_epoll(void);
 int rg_sys_epoll_ctl(int ep, int op, int fd, uint32_t events);
 int rg_sys_eventfd(void);
+int rg_sys_write(int fd, const void *buf, size_t n);
 int rg_sys_pidfd(pid_t pid);
 pid_t rg_sys_waitpid(pid_t pid, int *status, int options);
 

@@ -127,7 +127,9 @@ G_TEST(a_forked_child_has_no_runtime)
 	if (!pid) {
 		refuse(-ESRCH);
 		work();
+#ifndef RG_TSAN /* which allows no threads in a child of many threads */
 		CHECK_EQ(ringo_run(nop, NULL), 0);
+#endif
 		_exit(0);
 	}
 	CHECK_EQ(ringo_waitpid(pid, &status, 0), pid);

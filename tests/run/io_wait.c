@@ -50,7 +50,7 @@ G_TEST(reading_waits_on_o_nonblock_descriptors)
 
 static void drain_late(int fd)
 {
-	static char buf[1 << 16];
+	char buf[1 << 14];
 	ssize_t n;
 
 	do {
@@ -193,28 +193,33 @@ static void on_pester(int signo)
 	ADD(&pestered, 1);
 }
 
-/* A thread that interrupts all others of the process. */
+/*
+ * A thread that interrupts all others of the process. By bare system calls: ThreadSanitizer follows
+ * descriptors, but not those that rings make.
+ */
 static void *pester(void *arg)
 {
+	int dir = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY);
 	sigset_t set;
 
 	(void)arg;
 	sigfillset(&set);
 	pthread_sigmask(SIG_SETMASK, &set, NULL);
 	while (!LOAD(&stop_pestering)) {
-		DIR *d = opendir("/proc/self/task");
-		struct dirent *e;
+		char buf[4096] __attribute__((aligned(8)));
+		long n = syscall(SYS_getdents64, dir, buf, sizeof(buf)), at = 0;
 
-		while (d && (e = readdir(d))) {
-			int tid = atoi(e->d_name);
+		for (; at < n; at += *(unsigned short *)(buf + at + 16)) {
+			int tid = atoi(buf + at + 19);
 
 			if (tid && tid != gettid())
 				syscall(SYS_tgkill, getpid(), tid, SIGUSR1);
 		}
-		if (d)
-			closedir(d);
+		if (n <= 0)
+			syscall(SYS_lseek, dir, 0, SEEK_SET);
 		usleep(300);
 	}
+	syscall(SYS_close, dir);
 	return NULL;
 }
 
