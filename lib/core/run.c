@@ -188,8 +188,13 @@ static int spawn_main(void)
 	const uintptr_t word = (uintptr_t)rt.main_arg;
 	struct rg_spawn s = { .fn = main_entry, .words = &word, .nwords = 1, .flags = RG_G_MAIN,
 			      .stack_class = (unsigned)class, .pc = (void *)rt.main_fn };
+	int err = rg_spawn(NULL, &s);
 
-	return rg_spawn(NULL, &s);
+	if (!err)
+		return 0;
+	rg_warn("no address space for the stack of the main goroutine (%zu MiB): raise the limit (ulimit -v)",
+		rg_stack_class_size((unsigned)class) >> 20);
+	return -ENOMEM;
 }
 
 /* How many goroutines fit: asked for, or what the address space and the map limit allow. */
