@@ -16,6 +16,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "core/park.h"
 
 enum { TRIES_FREE = 3, PAUSE_MAX_SHIFT = 8 };
@@ -71,6 +72,19 @@ int rg_io_run(struct rg_op *op, short events)
 		if (res < 0 && !rg_io_interrupted(res))
 			return res;
 	}
+}
+
+int rg_io_worker_result(int res)
+{
+	static uint32_t told;
+
+	if (likely(res != -ECANCELED))
+		return res;
+	/* order: full; pairs with itself: one of us says it */
+	if (!rg_xchg_full(&told, 1))
+		rg_warn("the kernel cannot make a worker thread for an operation on a file: the limit of "
+			"processes (ulimit -u) or of the cgroup (pids.max) is reached");
+	return -EAGAIN;
 }
 
 int rg_io_call(struct rg_op *op, short events)

@@ -34,6 +34,12 @@ int rg_io_run(struct rg_op *op, short events);
 /* An exported call as a whole: enter, rg_io_run, leave. */
 int rg_io_call(struct rg_op *op, short events);
 
+/*
+ * For operations that the kernel gives to a worker thread: -ECANCELED without a cancel means that it could
+ * not make one. Says so, once, and gives -EAGAIN; other results as they are.
+ */
+int rg_io_worker_result(int res);
+
 /* Inside the gate: wait for poll events on fd. revents, or -errno. */
 int rg_io_poll(int fd, short events);
 

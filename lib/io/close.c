@@ -34,15 +34,6 @@ static void wait_until_sent(int fd, int seconds)
 	g->deadline = deadline;
 }
 
-static int close_by_worker(int fd)
-{
-	struct rg_op op = { .keep = true };
-
-	io_uring_prep_close(&op.sqe, fd);
-	op.sqe.flags |= IOSQE_ASYNC;
-	return rg_op_run(rg_m(), &op);
-}
-
 static int close_directly(int fd)
 {
 	struct m *m = rg_m();
@@ -52,6 +43,18 @@ static int close_directly(int fd)
 	res = rg_sys_close(fd);
 	rg_step_in(m);
 	return res;
+}
+
+static int close_by_worker(int fd)
+{
+	struct rg_op op = { .keep = true };
+	int res;
+
+	io_uring_prep_close(&op.sqe, fd);
+	op.sqe.flags |= IOSQE_ASYNC;
+	res = rg_op_run(rg_m(), &op);
+	/* The kernel has no worker: then we hold up others, but it is closed. */
+	return res == -ECANCELED ? close_directly(fd) : res;
 }
 
 static int close_inside(int fd)

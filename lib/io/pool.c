@@ -44,6 +44,7 @@ static struct {
 	uint32_t live;    /* threads not yet gone: a futex word */
 	bool stop;
 	bool hooked;
+	bool told;        /* that there are no threads */
 	uint64_t jobs;
 	struct job *head, *tail;
 } pool;
@@ -181,8 +182,10 @@ static int provide_thread(void)
 	}
 	if (pool.threads)
 		return 0; /* those there are will come to it */
-	rg_warn("cannot make a thread for blocking calls (%s): the limit of processes (ulimit -u) or of the "
-		"cgroup (pids.max) is reached", strerror(-err));
+	if (!pool.told)
+		rg_warn("cannot make a thread for blocking calls (%s): the limit of processes (ulimit -u) or "
+			"of the cgroup (pids.max) is reached", strerror(-err));
+	pool.told = true;
 	return -EAGAIN;
 }
 

@@ -8,6 +8,9 @@
  * never seen. Offsets of -1 in the p-calls are an error as in POSIX. Closing a descriptor does not wake
  * goroutines that wait on it: use ringo_shutdown() or a deadline for that.
  * Descriptor numbers >= 1 << 30 are reserved.
+ *
+ * What waits for a disk needs a thread of the kernel or of the blocking pool. At the limit of threads such
+ * calls on files return -EAGAIN, and stderr says so once.
  */
 #ifndef RINGO_IO_H
 #define RINGO_IO_H
@@ -58,7 +61,7 @@ RINGO__API RINGO__MUST ssize_t ringo_read_full(int fd, void *buf, size_t n);
 
 /*
  * On files as a whole and by name, as the POSIX calls and statx(2). An operation that the deadline cuts
- * short may have happened or not. ringo_ftruncate also: -EAGAIN (no thread for the blocking pool).
+ * short may have happened or not.
  */
 RINGO__API RINGO__MUST int ringo_fsync(int fd);
 RINGO__API RINGO__MUST int ringo_fdatasync(int fd);
