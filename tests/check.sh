@@ -80,7 +80,7 @@ plan_valgrind() {
 }
 
 # A test leaves through _exit, where the sanitizer would not report any more.
-tsan=,TSAN_OPTIONS=halt_on_error=1
+tsan=,TSAN_OPTIONS=halt_on_error=1:atexit_sleep_ms=20
 
 {
 	build gcc all tests && plan_procs gcc '' build >&3

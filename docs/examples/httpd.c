@@ -392,6 +392,7 @@ static int server(void *arg)
 	stop(lfd, o->nofile);
 	if (o->verbose)
 		print_stats();
+	ringo_chan_unref(signals);      /* ringo has a reference of its own until the end */
 	return 0;
 }
 

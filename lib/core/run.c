@@ -167,9 +167,14 @@ static void main_over(struct m *m, int result)
 
 static void main_entry(void *arg)
 {
-	int result = rt.main_fn(arg);
-	struct m *m = rg_enter();
+	struct m *m;
+	int result;
 
+	/* Not before: other threads could have taken all descriptors. */
+	/* order: release; pairs with the acquire in rg_foreign_enter */
+	rg_store_release(&rt.phase, RG_UP);
+	result = rt.main_fn(arg);
+	m = rg_enter();
 	if (!m) /* a forked child came back to where its parent's goroutine began */
 		exit(result);
 	main_over(m, result);
@@ -320,11 +325,7 @@ static int bring_up(const struct ringo_options *o)
 	if (err)
 		rg_warn("no thread for sysmon (%s): stack memory is not given back", strerror(-err));
 	err = ms_up(o->procs);
-	if (err)
-		return err;
-	/* order: release; pairs with the acquire in rg_foreign_enter */
-	rg_store_release(&rt.phase, RG_UP);
-	return spawn_main();
+	return err ? err : spawn_main();
 }
 
 /* Only one run at a time, none after an unclean end. */

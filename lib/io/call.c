@@ -9,7 +9,8 @@
  * vain on there is a pause, so that this never becomes a busy loop.
  *
  * -EINTR and its raw forms come from the kernel's worker threads, also when the operation they run is
- * cancelled: nothing was transferred then, and the next try finds the deadline over.
+ * cancelled: nothing was transferred then, and the next try finds the deadline over. An operation that
+ * needs a worker when none can be made (a limit, or signals that come too fast) ends with -ECANCELED.
  */
 #include "io/call.h"
 
@@ -18,8 +19,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/park.h"
+#include "io/sys.h"
 
-enum { TRIES_FREE = 3, PAUSE_MAX_SHIFT = 8 };
+enum { TRIES_FREE = 3, PAUSE_MAX_SHIFT = 8, WORKER_TRIES = 8 };
 
 int rg_io_poll(int fd, short events)
 {
@@ -51,40 +53,58 @@ int rg_io_pause(unsigned tries)
 	return 0;
 }
 
-static RG_COLD int wait_ready(const struct rg_op *op, short events, unsigned tries)
+static int wait_ready(const struct rg_op *op, short events, unsigned tries)
 {
 	int res = rg_io_poll(op->sqe.fd, events);
 
 	return res < 0 ? res : rg_io_pause(tries);
 }
 
-int rg_io_run(struct rg_op *op, short events)
-{
-	unsigned tries = 0;
-
-	for (;;) {
-		int res = rg_op_run(rg_m(), op);
-
-		if (res == -EAGAIN && events)
-			res = wait_ready(op, events, tries++);
-		else if (!rg_io_interrupted(res))
-			return res;
-		if (res < 0 && !rg_io_interrupted(res))
-			return res;
-	}
-}
-
-int rg_io_worker_result(int res)
+static void tell_no_worker(void)
 {
 	static uint32_t told;
 
-	if (likely(res != -ECANCELED))
-		return res;
 	/* order: full; pairs with itself: one of us says it */
 	if (!rg_xchg_full(&told, 1))
-		rg_warn("the kernel cannot make a worker thread for an operation on a file: the limit of "
-			"processes (ulimit -u) or of the cgroup (pids.max) is reached");
+		rg_warn("the kernel cannot make a worker thread for an operation: the limit of processes "
+			"(ulimit -u) or of the cgroup (pids.max) is reached");
+}
+
+/* Cancelled, and not by us. A timerfd says so when the clock was set; all else had no worker. */
+static int not_run(const struct rg_op *op, unsigned tries)
+{
+	bool read = op->sqe.opcode == IORING_OP_READ || op->sqe.opcode == IORING_OP_READV;
+
+	if (read && rg_sys_is_timerfd(op->sqe.fd))
+		return -ECANCELED;
+	if (tries < WORKER_TRIES)
+		return rg_io_pause(TRIES_FREE + tries);
+	tell_no_worker();
 	return -EAGAIN;
+}
+
+/* What comes of a failure: 0 to try again. */
+static RG_COLD int failed(const struct rg_op *op, int res, short events, unsigned tries)
+{
+	if (res == -EAGAIN && events)
+		res = wait_ready(op, events, tries);
+	else if (res == -ECANCELED)
+		res = not_run(op, tries);
+	return rg_io_interrupted(res) ? 0 : res;
+}
+
+int rg_io_run(struct rg_op *op, short events)
+{
+	int res;
+
+	for (unsigned tries = 0;; tries++) {
+		res = rg_op_run(rg_m(), op);
+		if (likely(res >= 0))
+			return res;
+		res = failed(op, res, events, tries);
+		if (res)
+			return res;
+	}
 }
 
 int rg_io_call(struct rg_op *op, short events)

@@ -27,18 +27,13 @@ static inline bool rg_io_interrupted(int res)
 
 /*
  * Inside the gate: run op, again after -EINTR, and after -EAGAIN once its descriptor has one of these poll
- * events (0: the caller asked for -EAGAIN). May continue on another M.
+ * events (0: the caller asked for -EAGAIN). Also -EAGAIN: it needs a thread of the kernel, and there is none
+ * to be had. May continue on another M.
  */
 int rg_io_run(struct rg_op *op, short events);
 
 /* An exported call as a whole: enter, rg_io_run, leave. */
 int rg_io_call(struct rg_op *op, short events);
-
-/*
- * For operations that the kernel gives to a worker thread: -ECANCELED without a cancel means that it could
- * not make one. Says so, once, and gives -EAGAIN; other results as they are.
- */
-int rg_io_worker_result(int res);
 
 /* Inside the gate: wait for poll events on fd. revents, or -errno. */
 int rg_io_poll(int fd, short events);

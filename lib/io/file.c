@@ -14,11 +14,6 @@
 #include "io/pool.h"
 #include "io/sys.h"
 
-static int file_call(struct rg_op *op)
-{
-	return rg_io_worker_result(rg_io_call(op, 0));
-}
-
 static int open_at(int dir, const char *path, int flags, mode_t mode)
 {
 	struct rg_op op = { .keep = false };
@@ -26,7 +21,7 @@ static int open_at(int dir, const char *path, int flags, mode_t mode)
 
 	io_uring_prep_openat(&op.sqe, dir, path, flags | O_CLOEXEC, mode);
 	op.sqe.flags |= IOSQE_ASYNC;
-	fd = file_call(&op);
+	fd = rg_io_call(&op, 0);
 	rg_fd_is_no_socket(fd);
 	return fd;
 }
@@ -65,7 +60,7 @@ RG_API int ringo_fsync(int fd)
 	struct rg_op op = { .keep = false };
 
 	io_uring_prep_fsync(&op.sqe, fd, 0);
-	return file_call(&op);
+	return rg_io_call(&op, 0);
 }
 
 RG_API int ringo_fdatasync(int fd)
@@ -73,7 +68,7 @@ RG_API int ringo_fdatasync(int fd)
 	struct rg_op op = { .keep = false };
 
 	io_uring_prep_fsync(&op.sqe, fd, IORING_FSYNC_DATASYNC);
-	return file_call(&op);
+	return rg_io_call(&op, 0);
 }
 
 RG_API int ringo_fallocate(int fd, int mode, off_t off, off_t len)
@@ -81,7 +76,7 @@ RG_API int ringo_fallocate(int fd, int mode, off_t off, off_t len)
 	struct rg_op op = { .keep = false };
 
 	io_uring_prep_fallocate(&op.sqe, fd, mode, off, len);
-	return file_call(&op);
+	return rg_io_call(&op, 0);
 }
 
 struct truncation {
@@ -118,7 +113,7 @@ RG_API int ringo_statx(int dir, const char *path, int flags, unsigned mask, stru
 	struct rg_op op = { .keep = false };
 
 	io_uring_prep_statx(&op.sqe, dir, path, flags, mask, buf);
-	return file_call(&op);
+	return rg_io_call(&op, 0);
 }
 
 RG_API int ringo_rename(const char *from, const char *to)
@@ -126,7 +121,7 @@ RG_API int ringo_rename(const char *from, const char *to)
 	struct rg_op op = { .keep = false };
 
 	io_uring_prep_renameat(&op.sqe, AT_FDCWD, from, AT_FDCWD, to, 0);
-	return file_call(&op);
+	return rg_io_call(&op, 0);
 }
 
 RG_API int ringo_unlink(const char *path)
@@ -134,7 +129,7 @@ RG_API int ringo_unlink(const char *path)
 	struct rg_op op = { .keep = false };
 
 	io_uring_prep_unlinkat(&op.sqe, AT_FDCWD, path, 0);
-	return file_call(&op);
+	return rg_io_call(&op, 0);
 }
 
 RG_API int ringo_mkdir(const char *path, mode_t mode)
@@ -142,7 +137,7 @@ RG_API int ringo_mkdir(const char *path, mode_t mode)
 	struct rg_op op = { .keep = false };
 
 	io_uring_prep_mkdirat(&op.sqe, AT_FDCWD, path, mode);
-	return file_call(&op);
+	return rg_io_call(&op, 0);
 }
 
 RG_API int ringo_pipe(int fds[2])

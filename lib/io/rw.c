@@ -226,7 +226,7 @@ static int call_at(struct rg_op *op, off_t off, short events)
 		return err;
 	err = check_offset(op->sqe.fd, off);
 	if (!err)
-		err = rg_io_worker_result(rg_io_run(op, events));
+		err = rg_io_run(op, events);
 	rg_leave(rg_m());
 	return err;
 }

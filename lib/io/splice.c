@@ -52,7 +52,7 @@ RG_API ssize_t ringo_splice(int in, off_t *off_in, int out, off_t *off_out, size
 	if (flags & FIXED_FD || (off_in && from < 0) || (off_out && to < 0))
 		err = -EINVAL;
 	else
-		err = rg_io_worker_result(splice_ready(in, from, out, to, n, flags));
+		err = splice_ready(in, from, out, to, n, flags);
 	rg_leave(rg_m());
 	if (err > 0 && off_in)
 		*off_in += err;

@@ -64,6 +64,13 @@ int rg_sys_mode(int fd)
 	return res ? res : (int)st.st_mode;
 }
 
+bool rg_sys_is_timerfd(int fd)
+{
+	struct itimerspec now;
+
+	return KEEP_ERRNO(syscall(SYS_timerfd_gettime, fd, &now)) == 0;
+}
+
 /* With offset -1 in its two halves, the second of which 64-bit machines ignore. */
 int rg_sys_transfer(int fd, bool out, const struct iovec *iov, int n, bool may_wait)
 {

@@ -21,6 +21,7 @@ int rg_sys_ftruncate(int fd, off_t len);
 int rg_sys_pread_nothing(int fd, off_t off);
 int rg_sys_seek_nowhere(int fd);
 int rg_sys_mode(int fd); /* st_mode */
+bool rg_sys_is_timerfd(int fd);
 /* readv or writev at the current position; unless may_wait, -EAGAIN or -EOPNOTSUPP instead of waiting. */
 int rg_sys_transfer(int fd, bool out, const struct iovec *iov, int n, bool may_wait);
 int rg_sys_poll(struct pollfd *fds, nfds_t n);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# cppcheck over the library.
+# cppcheck over the library. It does not know the outputs of inline assembly.
 . "$(dirname "$0")/common.sh"
 
 if ! command -v cppcheck >/dev/null; then
@@ -10,7 +10,7 @@ fi
 
 scan() {
 	cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr \
-		--suppress=missingInclude -Ilib -Ilib/include -D__x86_64__ -D__GNUC__=12 \
+		--suppress=missingInclude --suppress=uninitvar:lib/arch/arch.h -Ilib -Ilib/include -D__x86_64__ -D__GNUC__=12 \
 		--template='{file}:{line}: {id}: {message}' lib 2>&1
 }
 

@@ -21,6 +21,7 @@ done
 [ "$answer" = hello ] && echo "ok 1 - a line comes back" || echo "not ok 1 - a line comes back"
 
 # The listing of the README is the middle of docs/examples/echo.c.
+# shellcheck disable=SC2016 # the backquotes are Markdown's
 shown=$(sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' | sed '/^#include/d;/^$/d;/^int main/,$d')
 real=$(sed -n '/^static void serve/,/^int main/p' docs/examples/echo.c | sed '/^$/d;/^int main/,$d')
 [ "$shown" = "$real" ] && echo "ok 2 - the README shows the program" ||

@@ -96,7 +96,9 @@ static inline void tcp_pair(int fds[2])
 	int l = listener(&at);
 
 	fds[0] = (int)OK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-	CHECK(!connect(fds[0], (struct sockaddr *)&at, sizeof(at)));
+	/* A signal may cut connect short; then it goes on by itself. */
+	while (connect(fds[0], (struct sockaddr *)&at, sizeof(at)) && errno != EISCONN)
+		CHECK(errno == EINTR || errno == EALREADY);
 	fds[1] = (int)OK(accept4(l, NULL, NULL, SOCK_CLOEXEC));
 	close(l);
 }
