@@ -254,9 +254,10 @@ static int sigpipe_both(void *arg)
 	OK(ringo_pipe(p));
 	CHECK_EQ(ringo_close(p[0]), 0);
 	CHECK_EQ(ringo_signal_notify(c, SIGPIPE), 0);
-	CHECK_EQ(ringo_write(p[1], "x", 1), -EPIPE);
 	raise_here(SIGPIPE);
 	CHECK_EQ(next(c), SIGPIPE);
+	CHECK_EQ(ringo_write(p[1], "x", 1), -EPIPE);
+	OK(ringo_sleep(5 * RINGO_MS));
 	CHECK_EQ(ringo_signal_stop(c, SIGPIPE), 0);
 	CHECK(default_again(SIGPIPE));
 	return 0;
