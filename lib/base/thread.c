@@ -18,7 +18,8 @@ static int start(struct rg_thread *t, void *(*fn)(void *), void *arg, unsigned f
 	if (err)
 		return -err;
 #if !defined(RG_ASAN) && !defined(RG_TSAN) /* they need more, and know how much */
-	pthread_attr_setstacksize(&attr, STACK);
+	if (!(flags & RG_THREAD_FULL_STACK))
+		pthread_attr_setstacksize(&attr, STACK);
 #endif
 	if (flags & RG_THREAD_DETACHED)
 		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);

@@ -11,6 +11,7 @@
 enum {
 	RG_THREAD_NO_SIGNALS = 1 << 0, /* signals are for the program's own threads */
 	RG_THREAD_DETACHED = 1 << 1,
+	RG_THREAD_FULL_STACK = 1 << 2, /* runs the program's code: as large as it would have it (ulimit -s) */
 };
 
 struct rg_thread {

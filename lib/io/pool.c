@@ -123,7 +123,8 @@ static int make_thread(void)
 	int err;
 
 	rg_add_full(&pool.live, 1); /* order: full; pairs with the sub in worker */
-	err = rg_thread_start(&t, worker, NULL, RG_THREAD_NO_SIGNALS | RG_THREAD_DETACHED);
+	err = rg_thread_start(&t, worker, NULL, RG_THREAD_NO_SIGNALS | RG_THREAD_DETACHED |
+						RG_THREAD_FULL_STACK);
 	if (err)
 		rg_add_full(&pool.live, -1); /* order: full; as above */
 	return err;

@@ -46,6 +46,14 @@ static inline long long check_ok(const char *file, int line, const char *what, l
 		CHECK_EQ(ringo_deadline_set(0), 0); \
 	} while (0)
 
+/* Memory that nobody knows any more, where AddressSanitizer can tell. After the run. */
+#ifdef RG_ASAN
+int __lsan_do_recoverable_leak_check(void);
+#define LEAKS() __lsan_do_recoverable_leak_check()
+#else
+#define LEAKS() 0
+#endif
+
 /* A directory of the test's own, current; removed with what is in it by leave_dir. */
 static char test_dir[64];
 
@@ -123,11 +131,6 @@ static inline size_t fill_up(int fd)
 		total += (size_t)n;
 	fcntl(fd, F_SETFL, flags);
 	return total;
-}
-
-static inline void discard_sigpipe(void)
-{
-	signal(SIGPIPE, SIG_IGN);
 }
 
 /* Wait, as a goroutine, until *p is n. */

@@ -170,6 +170,26 @@ G_TEST(deadlines_of_queued_jobs_are_exact)
 	return 0;
 }
 
+static int use_stack(void *arg)
+{
+	volatile char deep[3 << 20];
+
+	(void)arg;
+	for (size_t i = 0; i < sizeof(deep); i += 4096)
+		deep[i] = 1;
+	return deep[4096];
+}
+
+/* Code that knows nothing of goroutines expects the stack that a thread has. */
+G_TEST(a_job_has_an_ordinary_stack)
+{
+	int res = 0;
+
+	CHECK_EQ(ringo_blocking(use_stack, NULL, &res), 0);
+	CHECK_EQ(res, 1);
+	return 0;
+}
+
 static int signal_mask(void *arg)
 {
 	sigset_t set;
