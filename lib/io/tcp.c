@@ -144,7 +144,7 @@ static int try_each(const struct addrinfo *ai, attempt_fn *attempt, int arg)
 		if (res >= 0 || res == -ETIMEDOUT)
 			return res;
 		/* IPv6 that the machine does not have says nothing about the host. */
-		if (!first || first == -EAFNOSUPPORT || first == -EADDRNOTAVAIL)
+		if (!first || first == -EAFNOSUPPORT || first == -EADDRNOTAVAIL || first == -ENETUNREACH)
 			first = res;
 	}
 	return first;

@@ -47,9 +47,9 @@ RINGO__API RINGO__MUST int ringo_getaddrinfo(const char *node, const char *servi
 
 /*
  * A listening or connected TCP socket for "host:port", "[v6]:port" or ":port" (any address). Names are
- * looked up on the pool. All addresses are tried in order; the error is that of the first. listen sets
- * SO_REUSEADDR, and any address means IPv6 and IPv4. Also -EINVAL (no port, or several colons without
- * brackets), -ENOENT (no such name), -EAGAIN, -EIO (look-up failed).
+ * looked up on the pool. All addresses are tried in order; the error is that of the first that this
+ * machine has a way to. listen sets SO_REUSEADDR, and any address means IPv6 and IPv4. Also -EINVAL (no
+ * port, or several colons without brackets), -ENOENT (no such name), -EAGAIN, -EIO (look-up failed).
  */
 RINGO__API RINGO__MUST int ringo_tcp_listen(const char *host_port, int backlog);
 RINGO__API RINGO__MUST int ringo_tcp_dial(const char *host_port);
