@@ -88,17 +88,6 @@ G_TEST(a_deadline_ends_a_connect)
 	return 0;
 }
 
-static int child_of_test(void)
-{
-	pid_t pid = fork();
-
-	if (!pid) {
-		pause();
-		_exit(0);
-	}
-	return (int)OK(pid);
-}
-
 static int job(void *arg)
 {
 	ADD((int *)arg, 1);
@@ -113,7 +102,7 @@ G_TEST(a_deadline_that_is_over_ends_calls_before_they_begin)
 	struct statx st;
 	int l = listener(&at), s[2], fd, ran = 0, res = 0;
 	char c = 'x';
-	pid_t pid = child_of_test();
+	pid_t pid = sleeper();
 
 	tcp_pair(s);
 	fd = (int)OK(ringo_open("/tmp", O_RDWR | O_TMPFILE, 0600));

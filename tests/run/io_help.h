@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -131,6 +132,24 @@ static inline size_t fill_up(int fd)
 		total += (size_t)n;
 	fcntl(fd, F_SETFL, flags);
 	return total;
+}
+
+/* A child that ends with this code after so long, or with the thread that made it. */
+static inline pid_t child(int ms, int code)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		nap_ms(ms);
+		_exit(code);
+	}
+	return (pid_t)check_ok(__FILE__, __LINE__, "fork", pid);
+}
+
+static inline pid_t sleeper(void)
+{
+	return child(100000, 0);
 }
 
 /* Wait, as a goroutine, until *p is n. */
