@@ -220,6 +220,7 @@ static int asks_and_ends(void *arg)
 {
 	(void)arg;
 	CHECK_EQ(ringo_signal_notify(shared, SIGUSR1), 0);
+	CHECK_EQ(ringo_signal_notify(shared, SIGUSR1), 0);
 	CHECK_EQ(ringo_signal_notify(shared, SIGPIPE), 0);
 	raise_here(SIGUSR1);
 	CHECK_EQ(next(shared), SIGUSR1);

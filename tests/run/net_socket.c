@@ -319,7 +319,8 @@ G_TEST(datagrams_carry_their_sender)
 {
 	struct sockaddr_in a_at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr_in b_at = a_at, from;
-	socklen_t len = sizeof(from);
+	struct sockaddr_storage room;
+	socklen_t len = sizeof(a_at);
 	int a = (int)OK(ringo_socket(AF_INET, SOCK_DGRAM, 0));
 	int b = (int)OK(ringo_socket(AF_INET, SOCK_DGRAM, 0));
 	char buf[8];
@@ -329,10 +330,11 @@ G_TEST(datagrams_carry_their_sender)
 	CHECK(!getsockname(a, (struct sockaddr *)&a_at, &len));
 	CHECK(!getsockname(b, (struct sockaddr *)&b_at, &len));
 	CHECK_EQ(ringo_sendto(a, "hello", 5, 0, (struct sockaddr *)&b_at, sizeof(b_at)), 5);
-	memset(&from, 0, sizeof(from));
-	len = sizeof(from);
-	CHECK_EQ(ringo_recvfrom(b, buf, 3, MSG_TRUNC, (struct sockaddr *)&from, &len), 5);
+	memset(&room, 0, sizeof(room));
+	len = sizeof(room);
+	CHECK_EQ(ringo_recvfrom(b, buf, 3, MSG_TRUNC, (struct sockaddr *)&room, &len), 5);
 	CHECK_EQ(len, sizeof(from));
+	memcpy(&from, &room, sizeof(from));
 	CHECK_EQ(from.sin_port, a_at.sin_port);
 	CHECK(!memcmp(buf, "hel", 3));
 	CHECK_EQ(ringo_sendto(b, "", 0, 0, (struct sockaddr *)&from, len), 0);
