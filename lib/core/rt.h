@@ -41,7 +41,8 @@ struct rt {
 	/* The global queue: runq.c. */
 	uint32_t global_lock rg_aligned(RG_CACHELINE);
 	uint32_t nglobal;
-	struct g *global_head, *global_tail;
+	uint32_t global_head, global_mask;
+	struct g **global;
 
 	/* Main goroutine and the thread in ringo_run. */
 	int (*main_fn)(void *);

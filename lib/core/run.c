@@ -29,6 +29,7 @@
 #include "core/fault.h"
 #include "core/gate.h"
 #include "core/rt.h"
+#include "core/runq.h"
 #include "core/sched.h"
 #include "core/stack.h"
 #include "core/sysmon.h"
@@ -214,6 +215,8 @@ static int memory_up(bool canary)
 	err = rg_stack_init(&limit, canary);
 	if (!err)
 		err = rg_g_table_init(limit);
+	if (!err)
+		err = rg_global_init(rg_g_limit());
 	if (err)
 		rg_warn("no address space for goroutine stacks: raise the limit (ulimit -v) or set "
 			"vm.overcommit_memory to 0 or 1");
@@ -222,6 +225,7 @@ static int memory_up(bool canary)
 
 static void memory_down(void)
 {
+	rg_global_fini();
 	rg_g_table_fini();
 	rg_stack_fini();
 }

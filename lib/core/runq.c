@@ -2,14 +2,23 @@
 /* Run queues, what is not needed each time: see runq.h for the design. */
 #include "core/runq.h"
 
+#include <errno.h>
+
 #include "base/lock.h"
+#include "base/os.h"
 #include "core/sched.h"
 
 enum { GLOBAL_BATCH = 128 };
 
+/* Under the global lock. There is room: no G is on a queue twice. */
+static void global_push(struct g *g)
+{
+	rt.global[(rt.global_head + rt.nglobal) & rt.global_mask] = g;
+	rg_store_relaxed(&rt.nglobal, rt.nglobal + 1);
+}
+
 void rg_runq_overflow(struct p *p, struct g *g, uint32_t head)
 {
-	struct g *first = NULL, *last = NULL;
 	uint32_t n = RG_RUNQ / 2;
 
 	/* order: full; pairs with the thief's CAS in rg_runq_steal */
@@ -18,17 +27,11 @@ void rg_runq_overflow(struct p *p, struct g *g, uint32_t head)
 		return;
 	}
 	/* They are ours now, and still in their places: nobody else writes the ring. */
-	for (uint32_t i = 0; i < n; i++) {
-		struct g *x = rg_load_relaxed(&p->ring[(head + i) % RG_RUNQ]);
-
-		if (last)
-			last->next = x;
-		else
-			first = x;
-		last = x;
-	}
-	last->next = g;
-	rg_global_put_list(first, g, n + 1);
+	rg_lock(&rt.global_lock);
+	for (uint32_t i = 0; i < n; i++)
+		global_push(rg_load_relaxed(&p->ring[(head + i) % RG_RUNQ]));
+	global_push(g);
+	rg_unlock(&rt.global_lock);
 }
 
 struct g *rg_runq_steal(struct p *thief, struct p *victim, bool with_next)
@@ -68,27 +71,34 @@ void rg_runq_drain(struct p *p)
 		rg_global_put(g);
 }
 
-void rg_global_put_list(struct g *head, struct g *tail, uint32_t n)
+int rg_global_init(size_t limit)
 {
-	tail->next = NULL;
-	rg_lock(&rt.global_lock);
-	if (rt.global_tail)
-		rt.global_tail->next = head;
-	else
-		rt.global_head = head;
-	rt.global_tail = tail;
-	rg_store_relaxed(&rt.nglobal, rt.nglobal + n);
-	rg_unlock(&rt.global_lock);
+	size_t places = 1, bytes;
+
+	while (places < limit)
+		places *= 2;
+	bytes = places * sizeof(*rt.global);
+	rt.global = rg_reserve(&bytes, bytes);
+	rt.global_mask = (uint32_t)(places - 1);
+	return rt.global ? 0 : -ENOMEM;
+}
+
+void rg_global_fini(void)
+{
+	rg_unreserve(rt.global, (rt.global_mask + (size_t)1) * sizeof(*rt.global));
+	rt.global = NULL;
 }
 
 void rg_global_put(struct g *g)
 {
-	rg_global_put_list(g, g, 1);
+	rg_lock(&rt.global_lock);
+	global_push(g);
+	rg_unlock(&rt.global_lock);
 }
 
 struct g *rg_global_get(struct p *p)
 {
-	struct g *first, *g;
+	struct g *first;
 	uint32_t n;
 
 	if (!rg_load_relaxed(&rt.nglobal))
@@ -98,19 +108,17 @@ struct g *rg_global_get(struct p *p)
 	n = rg_min(n, (uint32_t)GLOBAL_BATCH);
 	/* The holder's queue need not be empty here: take what fits. */
 	n = rg_min(n, RG_RUNQ - (p->tail - rg_load_relaxed(&p->head)) + 1);
-	first = rt.global_head;
-	for (uint32_t i = 0; i < n; i++) {
-		g = rt.global_head;
-		rt.global_head = g->next;
-		if (i) {
-			rg_store_relaxed(&p->ring[p->tail % RG_RUNQ], g);
-			/* order: release; pairs with the acquire of tail in rg_runq_steal */
-			rg_store_release(&p->tail, p->tail + 1);
-		}
+	first = rt.global[rt.global_head & rt.global_mask];
+	for (uint32_t i = 1; i < n; i++)
+		rg_store_relaxed(&p->ring[(p->tail + i - 1) % RG_RUNQ],
+				 rt.global[(rt.global_head + i) & rt.global_mask]);
+	if (n > 1) {
+		/* order: release; pairs with the acquire of tail in rg_runq_steal */
+		rg_store_release(&p->tail, p->tail + n - 1);
 	}
-	if (!rt.global_head)
-		rt.global_tail = NULL;
 	rg_store_relaxed(&rt.nglobal, rt.nglobal - n);
+	/* Empty: begin anew, so that only as much of the range is touched as was ever needed. */
+	rt.global_head = rt.nglobal ? rt.global_head + n : 0;
 	rg_unlock(&rt.global_lock);
 	return n ? first : NULL;
 }

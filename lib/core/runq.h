@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Run queues: a ring of 256 per P, lock-free for its holder, and a global list under a lock.
+ * Run queues: a ring of 256 per P, lock-free for its holder, and a global one under a lock, with room for
+ * every G there can be. Arrays and not lists: a link would lie in a descriptor that is cold by then.
  *
  * After Go's: the holder alone writes tail; head is moved by CAS by the holder and by thieves. A thief
  * reads the entries before its CAS on head; if the CAS fails somebody else took them and what it read is
@@ -145,9 +146,10 @@ static inline bool rg_runq_empty(const struct p *p)
 	return rg_load_relaxed(&p->head) == rg_load_relaxed(&p->tail) && !rg_load_relaxed(&p->next);
 }
 
-/* Global queue. */
+/* Global queue, with room for limit Gs. */
+int rg_global_init(size_t limit);
+void rg_global_fini(void);
 void rg_global_put(struct g *g);
-void rg_global_put_list(struct g *head, struct g *tail, uint32_t n);
 struct g *rg_global_get(struct p *p); /* one to run, and a fair share into p's queue */
 
 #endif

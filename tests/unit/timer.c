@@ -34,6 +34,7 @@ static void setup(void)
 	rt.procs = 1;
 	rt.poller = &poller;
 	rg_g_table_init(100000);
+	rg_global_init(100000);
 }
 
 static void begin(unsigned i, int64_t until)
