@@ -248,6 +248,12 @@ static void look_up_for_ever(void)
 	}
 }
 
+static int look_up_nothing(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
 static int leaves_look_ups(void *arg)
 {
 	(void)arg;
@@ -257,12 +263,27 @@ static int leaves_look_ups(void *arg)
 	return 0;
 }
 
-/* LeakSanitizer counts the lists. */
 TEST(the_end_of_the_run_finds_look_ups_under_way)
 {
 	NEEDS_LOCALHOST();
 	for (int i = 0; i < 20; i++)
 		ASSERT_EQ(0, ringo_run(leaves_look_ups, NULL));
+	ASSERT_EQ(0, LEAKS());
+}
+
+static int job_first(void *arg)
+{
+	CHECK_EQ(ringo_blocking(look_up_nothing, NULL, NULL), 0);
+	return leaves_look_ups(arg);
+}
+
+/* Which of the two hooks runs first at the end depends on who was used first. */
+TEST(the_end_of_the_run_finds_look_ups_after_other_jobs)
+{
+	NEEDS_LOCALHOST();
+	for (int i = 0; i < 20; i++)
+		ASSERT_EQ(0, ringo_run(job_first, NULL));
+	ASSERT_EQ(0, LEAKS());
 }
 
 static void dial_for_ever(struct sockaddr_in *at)
