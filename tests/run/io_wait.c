@@ -149,13 +149,14 @@ G_TEST(msg_dontwait_asks_for_eagain)
 /* A full datagram receiver does not make an unconnected sender's poll wait. */
 static int dgram_done;
 
+static struct sockaddr_un dgram_at = { .sun_family = AF_UNIX };
+
 static void send_dgrams(int fd)
 {
-	struct sockaddr_un to = { .sun_family = AF_UNIX, .sun_path = "\0ringo-io-wait" };
-	socklen_t len = offsetof(struct sockaddr_un, sun_path) + 14;
 
 	for (int i = 0; i < 300; i++)
-		CHECK_EQ(ringo_sendto(fd, &i, sizeof(i), 0, (struct sockaddr *)&to, len), sizeof(i));
+		CHECK_EQ(ringo_sendto(fd, &i, sizeof(i), 0, (struct sockaddr *)&dgram_at,
+				      sizeof(dgram_at)), sizeof(i));
 	STORE(&dgram_done, 1);
 }
 
@@ -167,14 +168,13 @@ static long cpu_us(const struct rusage *r)
 
 G_TEST(a_sender_to_a_full_receiver_waits_and_does_not_spin)
 {
-	struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = "\0ringo-io-wait" };
-	socklen_t len = offsetof(struct sockaddr_un, sun_path) + 14;
 	int to = (int)OK(ringo_socket(AF_UNIX, SOCK_DGRAM, 0));
 	int from = (int)OK(ringo_socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0));
 	struct rusage before, after;
 	int v;
 
-	CHECK_EQ(ringo_bind(to, (struct sockaddr *)&at, len), 0);
+	snprintf(dgram_at.sun_path + 1, sizeof(dgram_at.sun_path) - 1, "ringo-io-wait-%d", getpid());
+	CHECK_EQ(ringo_bind(to, (struct sockaddr *)&dgram_at, sizeof(dgram_at)), 0);
 	OK(ringo_go(send_dgrams, from));
 	getrusage(RUSAGE_SELF, &before);
 	OK(ringo_sleep(300 * RINGO_MS));
