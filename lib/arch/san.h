@@ -100,6 +100,26 @@ static inline __attribute__((always_inline)) void rg_san_again(struct rg_san *s)
 #endif
 }
 
+/*
+ * Data goes through the kernel from one goroutine to another, in operations that ThreadSanitizer does not
+ * see. As it does for sockets, everything before an operation counts as before the end of every later one.
+ */
+static inline void rg_san_io_begin(void *sync)
+{
+	(void)sync;
+#ifdef RG_TSAN
+	__tsan_release(sync);
+#endif
+}
+
+static inline void rg_san_io_end(void *sync)
+{
+	(void)sync;
+#ifdef RG_TSAN
+	__tsan_acquire(sync);
+#endif
+}
+
 /* A goroutine has ended and another stack runs. */
 static inline void rg_san_free(struct rg_san *s)
 {

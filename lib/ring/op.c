@@ -44,7 +44,9 @@ int rg_op_run(struct m *m, struct rg_op *op)
 		p->stage_since = rg_cycles();
 	/* There is room: a full stage is submitted before the next G runs. */
 	p->stage[p->nstage++] = g;
+	rg_san_io_begin(&rt.poller);
 	res = (int)rg_park(m, RG_WHY_IO, NULL, NULL);
+	rg_san_io_end(&rt.poller);
 	if (res == -ECANCELED && deadline && rg_now() >= deadline)
 		return -ETIMEDOUT;
 	return res;
