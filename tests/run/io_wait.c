@@ -23,12 +23,11 @@ static void write_late(struct late_write *w)
 
 static void reads_wait(int fd, int from)
 {
-	struct late_write w = { from, 4 };
 	char buf[8];
 	struct iovec iov = { buf, sizeof(buf) };
 
 	nonblock(fd);
-	OK(ringo_go(write_late, &w));
+	OK(ringo_go(write_late, from));
 	CHECK_EQ(ringo_read(fd, buf, 8), 8);
 	CHECK_EQ(ringo_readv(fd, &iov, 1), 8);
 	CHECK_EQ(ringo_read_full(fd, buf, 8), 8);
