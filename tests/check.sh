@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # make check: builds every variant and runs what belongs to every change, with one final count.
-# About 20 minutes at most on 2 CPUs. SIM_SEEDS sets the seeds of each simulated program.
+# About 20 minutes at most on 2 CPUs. SIM_SEEDS sets the seeds of each simulated program, SIM_SEEDS_CHAN those
+# of the ones about channels, select, contexts and locks.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -45,16 +46,34 @@ plan_procs() {
 	done
 }
 
+# plan_sim: each simulated program with its number of seeds
+plan_sim() {
+	local source seeds
+	for source in tests/sim/*.c; do
+		seeds=${SIM_SEEDS:-500}
+		case $(basename "$source" .c) in
+		sync | select | context | locks) seeds=${SIM_SEEDS_CHAN:-$seeds} ;;
+		esac
+		echo "sim RINGO_SIM_SEEDS=$seeds build/sim/${source%.c}"
+	done
+}
+
 # plan_scripts: what needs no variant; then the test scripts with the programs of two variants
 plan_scripts() {
 	local script
 	for script in tests/lint/*.sh tests/install/*.sh; do
 		[ "$script" = tests/lint/common.sh ] || echo "scripts - $script"
 	done
+	for script in 6.1 6.12; do
+		echo "scripts O=build tests/kmod/dkms.sh $script"
+	done
 	for script in tests/run/*.sh; do
 		[ -e "$script" ] || continue
 		echo "scripts O=build,EXAMPLES=build/examples $script"
 		echo "scripts-asan O=build/asan,EXAMPLES=build/asan/examples $script"
+	done
+	for script in patterns mistakes; do
+		echo "scripts-tsan EXAMPLES=build/tsan/examples$tsan tests/run/$script.sh"
 	done
 }
 
@@ -65,6 +84,16 @@ plan_fuzz() {
 		name=$(basename "$source" _fuzz.c)
 		[ ! -e "$source" ] ||
 			echo "fuzz - build/tests/fuzz/${name}_fuzz -runs=0 tests/fuzz/corpus/$name"
+	done
+}
+
+plan_model() {
+	local part
+	for part in unbuffered buffered mutants; do
+		echo "model - tests/model/chan.sh $part"
+	done
+	for part in wake revoke lane mutants lane-mutants; do
+		echo "model - tests/model/sched.sh $part"
 	done
 }
 
@@ -83,16 +112,20 @@ plan_valgrind() {
 tsan=,TSAN_OPTIONS=halt_on_error=1:atexit_sleep_ms=20
 
 {
-	build gcc all tests && plan_procs gcc '' build >&3
+	build gcc all tests &&
+		{ plan_procs gcc '' build; plan tier - build tier bpf; plan tools - build tools; built=yes; } >&3
 	build clang O=build/clang CC=clang all tests && plan clang - build/clang unit run >&3
-	build asan O=build/asan SAN=address,undefined tests examples && plan_procs asan '' build/asan >&3
-	build tsan O=build/tsan SAN=thread CC=clang tests && plan_procs tsan $tsan build/tsan >&3
-	build sim O=build/sim SIM=1 tests &&
-		plan sim "RINGO_SIM_SEEDS=${SIM_SEEDS:-500}" build/sim sim >&3
+	build asan O=build/asan SAN=address,undefined tests examples &&
+		{ plan_procs asan '' build/asan; plan tools-asan - build/asan tools; } >&3
+	build tsan O=build/tsan SAN=thread CC=clang tests examples && plan_procs tsan $tsan build/tsan >&3
+	build sim O=build/sim SIM=1 tests && plan_sim >&3
 	build fuzz fuzzers && plan_fuzz >&3
 	plan_scripts >&3
+	plan_model >&3
 	plan_valgrind >&3
 } 3>"$RESULTS/plan"
+
+[ -z "${built:-}" ] || KEEP_GOING=1 tests/vm/check.sh
 
 # As many at a time as there are CPUs: limits of time in tests have to hold on a busy machine anyway.
 JOBS=$cpus tests/run_tests.sh <"$RESULTS/plan"

@@ -3,6 +3,7 @@
 #include "arch/arch.h"
 
 #include <asm/prctl.h>
+#include <cpuid.h>
 #include <errno.h>
 #include <ringo/errno.h>
 #include <sys/auxv.h>
@@ -18,13 +19,36 @@
 #include "base/compiler.h"
 
 #define HWCAP2_FSGSBASE (1 << 1)
+#define CPUID_XSAVE 13
 
 bool rg_arch_slow_gs = true;
+
+/* Bytes that xsave takes for what rg_upcall_entry does not save by itself; 0: no upcalls. */
+uint32_t rg_upcall_xsave;
+
+static uint32_t xsave_size(void)
+{
+	unsigned a, size, c, d;
+
+#if defined(RG_ASAN) || defined(RG_TSAN) || defined(RINGO_SIM)
+	return 0; /* they bear interruptions only where they know of them */
+#endif
+	if (rg_arch_slow_gs || !__get_cpuid(1, &a, &size, &c, &d) || !(c & bit_OSXSAVE) ||
+	    !__get_cpuid_count(CPUID_XSAVE, 0, &a, &size, &c, &d))
+		return 0;
+	return size <= RG_UPCALL_XSAVE ? size : 0;
+}
 
 /* Before any thread can ask. */
 static __attribute__((constructor)) void arch_init(void)
 {
 	rg_arch_slow_gs = RUNNING_ON_VALGRIND || !(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE);
+	rg_upcall_xsave = xsave_size();
+}
+
+bool rg_arch_upcalls(void)
+{
+	return rg_upcall_xsave;
 }
 
 uintptr_t rg_arch_gs_slow(void)

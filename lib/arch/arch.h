@@ -16,6 +16,7 @@ void rg_switch(void **save, void *to);
 void rg_switch_new(void **save, void *top, void (*entry)(void));
 void rg_jump(void *to) __attribute__((noreturn));
 void rg_jump_new(void *top, void (*entry)(void)) __attribute__((noreturn));
+void rg_call_on_behalf(void *sp, void (*fn)(void *), void *arg);
 
 /*
  * The M of the calling thread lives in the base of %gs, never in a __thread variable: compilers keep
@@ -28,6 +29,7 @@ void rg_jump_new(void *top, void (*entry)(void)) __attribute__((noreturn));
 struct rg_self {
 	struct rg_self *self; /* at %gs:0 */
 	uintptr_t thread;     /* thread pointer of the thread whose M this is */
+	void *upcall_stack;   /* its end; at %gs:16, and free while a G runs on its own */
 };
 
 extern bool rg_arch_slow_gs; /* no rdgsbase: valgrind, or the kernel did not enable it */
@@ -36,6 +38,15 @@ uintptr_t rg_arch_gs_slow(void);
 /* Make self the calling thread's; NULL: none. 0 or -errno. */
 int rg_arch_set_self(struct rg_self *self);
 
+/* All that the caller's callers have on this stack lies above. */
+static inline uintptr_t rg_stack_pointer(void)
+{
+	uintptr_t sp;
+
+	__asm__ volatile("mov %%rsp, %0" : "=r"(sp));
+	return sp;
+}
+
 static inline uintptr_t rg_thread_pointer(void)
 {
 	uintptr_t tp;
@@ -43,6 +54,19 @@ static inline uintptr_t rg_thread_pointer(void)
 	__asm__ volatile("mov %%fs:0x10, %0" : "=r"(tp));
 	return tp;
 }
+
+/*
+ * Where the kernel's module has a thread go on that is to be parked, by changing its registers at the end of an
+ * interrupt (kmod/uapi/ringo.h): all are saved, rg_upcall (probe.c) is called on the upcall stack, and all is as it was.
+ */
+void rg_upcall_entry(void);
+void rg_upcall(void);
+
+/* Where from the base of %gs rg_upcall_entry says that it is through: ringo_m_page.upcall. */
+enum { RG_UPCALL_WORD = -4096 + 44, RG_UPCALL_XSAVE = 16 << 10 /* at most */ };
+
+/* Can that be done here? Not under valgrind, nor with sanitizers. */
+bool rg_arch_upcalls(void);
 
 /* The record of the calling thread, or NULL when it is no M. Any thread may ask. */
 static inline struct rg_self *rg_arch_self(void)

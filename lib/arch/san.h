@@ -10,6 +10,7 @@
 #define RG_ARCH_SAN_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/compiler.h"
 
@@ -97,6 +98,27 @@ static inline __attribute__((always_inline)) void rg_san_again(struct rg_san *s)
 	s->fiber = __tsan_create_fiber(0);
 	__tsan_switch_to_fiber(s->fiber, 0);
 	__tsan_destroy_fiber(former);
+#endif
+}
+
+/* A stack of our own making goes: what was marked of its frames must not hold for what comes to lie there. */
+static inline void rg_san_gone(void *bottom, size_t size)
+{
+	(void)bottom, (void)size;
+#ifdef RG_ASAN
+	__asan_unpoison_memory_region(bottom, size);
+#endif
+}
+
+/* Frames below the caller's have been left from another stack, which the sanitizer's longjmp cannot know. */
+static inline void rg_san_unwound(struct rg_san *s)
+{
+	(void)s;
+#ifdef RG_ASAN
+	uintptr_t below = (uintptr_t)__builtin_frame_address(0) - (uintptr_t)s->bottom;
+
+	if (below < s->size)
+		__asan_unpoison_memory_region((void *)s->bottom, below);
 #endif
 }
 

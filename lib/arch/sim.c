@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "arch/arch.h"
 #include "base/compiler.h"
@@ -35,6 +36,7 @@ struct thread {
 	bool (*ready)(void *); /* NULL: runs */
 	void *ready_arg;
 	int64_t until;
+	int64_t cpu;           /* it has used so much */
 };
 
 static struct {
@@ -48,6 +50,7 @@ static struct {
 } sim;
 
 int64_t (*rg_sim_next_event)(void);
+int rg_sim_others;
 
 uint64_t rg_sim_rand(void)
 {
@@ -131,6 +134,7 @@ void rg_sim_point(void)
 	if (!sim.on)
 		return;
 	sim.now += 20;
+	sim.threads[sim.cur].cpu += 20;
 	if (rg_sim_chance(sim.switch_one_in))
 		give_turn();
 }
@@ -226,6 +230,15 @@ int rg_thread_start(struct rg_thread *id, void *(*fn)(void *), void *arg, unsign
 	return 0;
 }
 
+void rg_thread_name(const char *name)
+{
+	(void)name;
+}
+
+void rg_thread_punctual(void)
+{
+}
+
 static bool is_done(void *arg)
 {
 	return ((struct thread *)arg)->done;
@@ -237,6 +250,34 @@ void rg_thread_join(struct rg_thread *id)
 
 	rg_sim_block(is_done, t, INT64_MAX);
 	t->used = false;
+}
+
+int rg_thread_self(void)
+{
+	return (int)sim.cur;
+}
+
+int64_t rg_thread_cpu(const struct rg_thread *id)
+{
+	return sim.threads[id->id].cpu;
+}
+
+char rg_thread_state(int tid)
+{
+	return can_run(&sim.threads[tid]) ? 'R' : 'S';
+}
+
+int rg_thread_syscall(int tid)
+{
+	(void)tid;
+	return SYS_futex;
+}
+
+int rg_thread_standing(int tid, enum rg_standing standing)
+{
+	(void)tid;
+	(void)standing;
+	return 0;
 }
 
 void rg_thread_detach(struct rg_thread *id)

@@ -64,10 +64,17 @@ static inline void rg_fence_full(void)
 /* Keeps the compiler from moving memory accesses; costs nothing at run time. */
 #define rg_compiler_barrier() __asm__ volatile("" ::: "memory")
 
-static inline void rg_cpu_relax(void)
+/* For n times 5 to 50 ns, by the CPU. */
+static inline void rg_cpu_relax_for(unsigned n)
 {
 	rg_sim_point();
-	__builtin_ia32_pause();
+	for (unsigned i = 0; i < n; i++)
+		__builtin_ia32_pause();
+}
+
+static inline void rg_cpu_relax(void)
+{
+	rg_cpu_relax_for(1);
 }
 
 #endif

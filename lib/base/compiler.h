@@ -19,6 +19,13 @@
 #endif
 #endif
 
+/* For looks at memory that its owner may be writing: what is seen is checked, or only printed. */
+#if defined(__clang__)
+#define RG_PEEKS __attribute__((no_sanitize("address", "thread"), noinline))
+#else
+#define RG_PEEKS __attribute__((no_sanitize_address, no_sanitize_thread, noinline))
+#endif
+
 #define RG_API __attribute__((visibility("default")))
 #define RG_NOINLINE __attribute__((noinline))
 #define RG_COLD __attribute__((noinline, cold))

@@ -74,3 +74,11 @@ void rg_print(int fd, const char *fmt, ...)
 		put(fd, buf, rg_min((size_t)len, sizeof(buf) - 1));
 	errno = saved;
 }
+
+void rg_print_n(int fd, const char *text, size_t n)
+{
+	int saved = errno;
+
+	put(fd, text, n);
+	errno = saved;
+}

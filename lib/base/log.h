@@ -15,5 +15,6 @@ void rg_fatal(const char *fmt, ...) RG_PRINTF(1, 2) RG_NORETURN;
 
 /* Without prefix and newline, to any descriptor. */
 void rg_print(int fd, const char *fmt, ...) RG_PRINTF(2, 3);
+void rg_print_n(int fd, const char *text, size_t n);
 
 #endif

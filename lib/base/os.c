@@ -14,11 +14,12 @@
 
 #include "base/compiler.h"
 
-void *rg_reserve(size_t *size, size_t least)
+void *rg_reserve_of(int fd, off_t at, size_t *size, size_t least)
 {
+	const int flags = MAP_PRIVATE | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0);
+
 	for (size_t n = *size; n >= least && n; n /= 2) {
-		void *p = mmap(NULL, n, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, flags, fd, at);
 
 		if (p != MAP_FAILED) {
 			*size = n;
@@ -26,6 +27,11 @@ void *rg_reserve(size_t *size, size_t least)
 		}
 	}
 	return NULL;
+}
+
+void *rg_reserve(size_t *size, size_t least)
+{
+	return rg_reserve_of(-1, 0, size, least);
 }
 
 void rg_unreserve(void *p, size_t size)
@@ -126,12 +132,13 @@ static int cgroup_cpus(void)
 int rg_num_cpu(void)
 {
 	cpu_set_t set;
-	int n = 1;
+	int saved = errno, n = 1;
 
 	if (sched_getaffinity(0, sizeof(set), &set) == 0)
 		n = CPU_COUNT(&set);
 	else
 		n = (int)sysconf(_SC_NPROCESSORS_ONLN);
-	n = rg_min(n, cgroup_cpus());
+	n = rg_min(n, cgroup_cpus()); /* looks for files that may not be there */
+	errno = saved;
 	return rg_max(1, n);
 }

@@ -36,6 +36,9 @@ void rg_sim_point(void);
 /* Sleep until ready(arg), or the time. INT64_MAX: no time. */
 void rg_sim_block(bool (*ready)(void *), void *arg, int64_t until);
 
+/* Threads that the test has started by rg_thread_start, as the program would have its own. */
+extern int rg_sim_others;
+
 /* Who else makes things happen at times of its own: the ring. Returns its next time, INT64_MAX none. */
 extern int64_t (*rg_sim_next_event)(void);
 

@@ -19,6 +19,8 @@
 #include "base/compiler.h"
 #include "base/os.h"
 
+enum { RG_SYMBOLS = 4096 };
+
 struct image {
 	const char *base;
 	size_t size;
@@ -29,9 +31,9 @@ static bool inside(const struct image *im, uint64_t off, uint64_t len)
 	return off <= im->size && len <= im->size - off;
 }
 
-/* Best function symbol that covers addr in one symbol table section. */
+/* Best function symbol that covers addr in one symbol table section, and how far in addr lies. */
 static const char *search(const struct image *im, const Elf64_Shdr *sh, const Elf64_Shdr *str,
-			  uint64_t addr)
+			  uint64_t addr, size_t *into)
 {
 	const Elf64_Sym *sym = (const Elf64_Sym *)(im->base + sh->sh_offset);
 
@@ -40,12 +42,14 @@ static const char *search(const struct image *im, const Elf64_Shdr *sh, const El
 		return NULL;
 	for (size_t i = 0; i < sh->sh_size / sizeof(*sym); i++)
 		if (ELF64_ST_TYPE(sym[i].st_info) == STT_FUNC && addr >= sym[i].st_value &&
-		    addr - sym[i].st_value < sym[i].st_size && sym[i].st_name < str->sh_size)
+		    addr - sym[i].st_value < sym[i].st_size && sym[i].st_name < str->sh_size) {
+			*into = addr - sym[i].st_value;
 			return im->base + str->sh_offset + sym[i].st_name;
+		}
 	return NULL;
 }
 
-static const char *lookup(const struct image *im, uintptr_t offset)
+static const char *lookup(const struct image *im, uintptr_t offset, size_t *into)
 {
 	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)im->base;
 	const Elf64_Shdr *sh;
@@ -61,14 +65,14 @@ static const char *lookup(const struct image *im, uintptr_t offset)
 
 		if (sh[i].sh_type != SHT_SYMTAB || sh[i].sh_link >= eh->e_shnum)
 			continue;
-		name = search(im, &sh[i], &sh[sh[i].sh_link], addr);
+		name = search(im, &sh[i], &sh[sh[i].sh_link], addr, into);
 		if (name)
 			return name;
 	}
 	return NULL;
 }
 
-static bool from_file(const char *path, uintptr_t offset, char *buf, size_t n)
+static bool from_file(const char *path, uintptr_t offset, char *buf, size_t n, size_t *into)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	const char *name = NULL;
@@ -87,7 +91,7 @@ static bool from_file(const char *path, uintptr_t offset, char *buf, size_t n)
 	if (p == MAP_FAILED)
 		return false;
 	im = (struct image){ .base = p, .size = (size_t)st.st_size };
-	name = lookup(&im, offset);
+	name = lookup(&im, offset, into);
 	if (name)
 		snprintf(buf, n, "%s", name);
 	munmap(p, im.size);
@@ -101,22 +105,69 @@ static const char *file_of(const Dl_info *info)
 	       info->dli_fname : "/proc/self/exe";
 }
 
-void rg_symbol(const void *addr, char *buf, size_t n)
+bool rg_symbol_find(const void *addr, char *buf, size_t n, size_t *into)
 {
 	uintptr_t off;
 	Dl_info info;
 
 	if (!dladdr(addr, &info) || !info.dli_fname) {
 		snprintf(buf, n, "%p", addr);
-		return;
+		return false;
 	}
 	if (info.dli_sname) {
 		snprintf(buf, n, "%s", info.dli_sname);
-		return;
+		*into = (size_t)((const char *)addr - (const char *)info.dli_saddr);
+		return true;
 	}
 	off = (uintptr_t)addr - (uintptr_t)info.dli_fbase;
 	/* A position-dependent program has symbols at absolute addresses. */
-	if (!from_file(file_of(&info), off, buf, n) &&
-	    !from_file(file_of(&info), (uintptr_t)addr, buf, n))
-		snprintf(buf, n, "%s+0x%zx", info.dli_fname, (size_t)off);
+	if (from_file(file_of(&info), off, buf, n, into) ||
+	    from_file(file_of(&info), (uintptr_t)addr, buf, n, into))
+		return true;
+	snprintf(buf, n, "%s+0x%zx", info.dli_fname, (size_t)off);
+	return false;
+}
+
+void rg_symbol(const void *addr, char *buf, size_t n)
+{
+	size_t into;
+
+	rg_symbol_find(addr, buf, n, &into);
+}
+
+struct known {
+	const void *addr;
+	char name[240];
+};
+
+struct rg_symbols {
+	struct known known[RG_SYMBOLS];
+};
+
+struct rg_symbols *rg_symbols_new(void)
+{
+	void *p = mmap(NULL, sizeof(struct rg_symbols), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void rg_symbols_free(struct rg_symbols *s)
+{
+	munmap(s, sizeof(*s));
+}
+
+const char *rg_symbols_name(struct rg_symbols *s, const void *addr)
+{
+	struct known *k = &s->known[((uintptr_t)addr * UINT64_C(0x9E3779B97F4A7C15) >> 32) % RG_SYMBOLS];
+	size_t into, len;
+
+	if (k->addr == addr)
+		return k->name;
+	k->addr = addr;
+	if (!rg_symbol_find(addr, k->name, sizeof(k->name) - 24, &into) || !into)
+		return k->name;
+	len = strlen(k->name);
+	snprintf(k->name + len, sizeof(k->name) - len, "+0x%zx", into);
+	return k->name;
 }

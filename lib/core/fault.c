@@ -1,119 +1,345 @@
 // SPDX-License-Identifier: MIT
 /*
- * Stack overflow: a fault on a guard page of the arena ends in a report that names the goroutine, its
- * function, its limit and its backtrace, and in abort(3).
+ * Faults of goroutines: SIGSEGV, SIGBUS and SIGFPE become panics.
  *
- * Runs on the M's signal stack. Every other fault goes to whatever handler the program had; where it had
- * none, to the default action, by returning with that restored so that the instruction faults again.
+ * The handler runs on the M's signal stack and does not panic there: it changes the interrupted context, so
+ * that by returning from the handler the goroutine goes on in rg_fault_entry, on its own stack, as if the
+ * faulting instruction had called that. The kernel restores the signal mask and the signal stack is free
+ * again, so what is deferred may do all that a goroutine may. Unwind information in x86_64.S leads from there
+ * to the faulting frame.
+ *
+ * A goroutine whose stack has overflown, or nearly so, goes on on a spare one, made at that moment. The
+ * frames that overflowed stay intact below it, for the backtrace and for what they have deferred.
+ *
+ * Faults that are not a goroutine's own: with a ringo call under way, locks of ours may be held, so nothing
+ * can be contained; a report names the goroutine. Those of other threads, and signals sent by kill(2), go to
+ * the handler that the program had, or have the default effect. One that the program installs later wins.
  */
 #include "core/fault.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
-#include <unwind.h>
 
+#include "base/lock.h"
 #include "base/log.h"
-#include "base/os.h"
 #include "core/gate.h"
+#include "core/panic.h"
+#include "core/report.h"
 #include "core/rt.h"
 #include "core/stack.h"
 
-enum { TOP_FRAMES = 24, LAST_FRAMES = 8, NAME = 256 };
+enum {
+	SPARE = 256 << 10,
+	ROOM = 8 << 10,     /* less than this left: a panic needs a spare stack */
+	RED_ZONE = 128,
+	OVERFLOW = 1 << 16, /* with the signal, for rg_fault_panic */
+};
 
-static const int signals[] = { SIGSEGV, SIGBUS };
+enum { FLAG_TRAP = 1 << 8, FLAG_DIRECTION = 1 << 10, FLAG_ALIGNMENT = 1 << 18 };
+
+static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE };
 static struct sigaction former[RG_ARRAY_SIZE(signals)];
 static bool installed;
 
-struct walk {
-	unsigned n;
-	void *last[LAST_FRAMES]; /* a ring: the outermost ones when all is over */
-};
+static struct {
+	uint32_t lock;
+	struct rg_spare *all;
+} spares;
 
-static void print_frame(unsigned n, void *pc)
+/* ---- spare stacks --------------------------------------------------------------------------------------- */
+
+static char *spare_low(const struct rg_spare *s)
 {
-	char name[NAME];
-
-	rg_symbol(pc, name, sizeof(name));
-	rg_print(STDERR_FILENO, "  #%-3u %p %s\n", n, pc, name);
+	return (char *)s - RG_PAGE;
 }
 
-static _Unwind_Reason_Code frame(struct _Unwind_Context *ctx, void *arg)
+static bool on_spare(const struct rg_spare *s, uintptr_t addr)
 {
-	struct walk *w = arg;
-	int before = 0;
-	void *pc = (void *)_Unwind_GetIPInfo(ctx, &before);
-
-	if (!pc)
-		return _URC_END_OF_STACK;
-	if (!before)
-		pc = (char *)pc - 1; /* a return address may lie behind its function */
-	if (w->n < TOP_FRAMES)
-		print_frame(w->n, pc);
-	w->last[w->n++ % LAST_FRAMES] = pc;
-	return _URC_NO_REASON;
+	return addr >= (uintptr_t)s && addr < (uintptr_t)spare_low(s) + SPARE;
 }
 
-static void backtrace_here(void)
+static struct rg_spare *spare_new(struct g *g, uintptr_t from)
 {
-	struct walk w = { 0 };
-	unsigned first;
+	struct rg_base *base = rg_base(g);
+	struct rg_spare *s;
+	char *low = mmap(NULL, SPARE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	_Unwind_Backtrace(frame, &w);
-	if (w.n <= TOP_FRAMES)
-		return;
-	first = rg_max((unsigned)TOP_FRAMES, w.n - LAST_FRAMES);
-	if (first > TOP_FRAMES)
-		rg_print(STDERR_FILENO, "  ... %u frames ...\n", first - TOP_FRAMES);
-	for (unsigned i = first; i < w.n; i++)
-		print_frame(i, w.last[i % LAST_FRAMES]);
+	if (low == MAP_FAILED)
+		return NULL;
+	mprotect(low, RG_PAGE, PROT_NONE);
+	s = (struct rg_spare *)(low + RG_PAGE);
+	s->from = from;
+	s->under = base->spares;
+	base->spares = s;
+	rg_lock(&spares.lock);
+	s->next = spares.all;
+	if (s->next)
+		s->next->prev = s;
+	spares.all = s;
+	rg_unlock(&spares.lock);
+	return s;
 }
 
-static void report(const struct g *g, const void *addr, const void *sp)
+static void spare_free(struct rg_spare *s)
 {
-	char fn[NAME], site[NAME], *lo, *hi;
+	rg_lock(&spares.lock);
+	if (s->prev)
+		s->prev->next = s->next;
+	else
+		spares.all = s->next;
+	if (s->next)
+		s->next->prev = s->prev;
+	rg_unlock(&spares.lock);
+	rg_san_gone(s, SPARE - RG_PAGE);
+	munmap(spare_low(s), SPARE);
+}
+
+void rg_spares_drop(struct g *g, struct rg_spare *keep)
+{
+	struct rg_base *base = rg_base(g);
+
+	while (base->spares != keep) {
+		struct rg_spare *s = base->spares;
+
+		base->spares = s->under;
+		spare_free(s);
+	}
+}
+
+void rg_spares_fini(void)
+{
+	while (spares.all)
+		spare_free(spares.all);
+}
+
+void rg_spares_child(void)
+{
+	memset(&spares, 0, sizeof(spares));
+}
+
+bool rg_on_spare(const struct g *g, const void *addr)
+{
+	for (const struct rg_spare *s = rg_base(g)->spares; s; s = s->under)
+		if (on_spare(s, (uintptr_t)addr))
+			return true;
+	return false;
+}
+
+static bool in_slot(const struct g *g, uintptr_t addr)
+{
+	char *lo, *hi;
 
 	rg_stack_bounds(g, &lo, &hi);
-	rg_symbol((void *)g->fn, fn, sizeof(fn));
-	rg_symbol(g->spawn_pc, site, sizeof(site));
-	rg_print(STDERR_FILENO,
-		 "ringo: stack overflow in goroutine " RG_G_FMT "%s%s, running %s, started by %s\n"
-		 "ringo: limit %zu bytes (stack %p to %p), stack pointer %p, fault at %p\n"
-		 "ringo: remedy: less on the stack, or a larger stack_max (ringo_go_opt, RINGO_STACK)\n"
-		 "backtrace, innermost first:\n", RG_G_ARGS(g), g->ext ? " " : "", g->ext ? g->ext->name : "",
-		 fn, site, (size_t)(hi - lo), (void *)lo, (void *)hi, sp, addr);
-	backtrace_here();
+	return addr >= (uintptr_t)lo && addr < (uintptr_t)hi;
+}
+
+bool rg_frame_gone(const struct g *g, const void *addr, uintptr_t sp)
+{
+	uintptr_t a = (uintptr_t)addr;
+
+	for (const struct rg_spare *s = rg_base(g)->spares; s; s = s->under) {
+		if (!on_spare(s, sp))
+			continue;
+		if (on_spare(s, a))
+			return a < sp;
+		sp = s->from;
+	}
+	return a < sp && in_slot(g, a) && in_slot(g, sp);
+}
+
+/* ---- from the handler to the panic ---------------------------------------------------------------------- */
+
+static const char *fault_text(int sig, int code, const void *addr)
+{
+	if (sig == SIGFPE)
+		return code == FPE_INTDIV ? "integer divide by zero, or a quotient that does not fit" :
+		       "floating-point exception";
+	if (sig == SIGBUS)
+		return code == BUS_ADRALN ? "misaligned memory access" :
+		       "bus error: beyond the end of a mapped file, or no memory behind the address";
+	if (code > 0 && code != SI_KERNEL && (uintptr_t)addr < RG_PAGE)
+		return "invalid memory address or NULL pointer dereference";
+	return "invalid memory address";
+}
+
+/* The handler has led the goroutine here, by way of rg_fault_entry. */
+void rg_fault_panic(int sig, void *addr, int code, const void *pc)
+{
+	const struct g *g = rg_m()->cur;
+	struct rg_panic p;
+
+	memset(&p, 0, sizeof(p));
+	p.pc = pc;
+	p.code = code;
+	p.info.signal = sig & ~OVERFLOW;
+	p.info.address = addr;
+	if (sig & OVERFLOW)
+		snprintf(p.info.message, sizeof(p.info.message),
+			 "stack overflow: the limit is %zu bytes; less on the stack, or a larger stack_max "
+			 "(ringo_go_opt, RINGO_STACK)", rg_stack_class_size(g->stack_class));
+	else
+		snprintf(p.info.message, sizeof(p.info.message), "%s", fault_text(sig, code, addr));
+	rg_panic_start(&p);
+}
+
+/* A fault as the handler sees it. */
+struct fault {
+	struct g *g;
+	greg_t *regs;
+	uintptr_t sp, pc; /* of the frame to show */
+	bool overflow;
+};
+
+/* The lowest address where this stack may be used; 0: it is none of g's. */
+static uintptr_t stack_low(const struct g *g, uintptr_t sp)
+{
+	char *lo, *hi;
+
+	for (const struct rg_spare *s = rg_base(g)->spares; s; s = s->under)
+		if (on_spare(s, sp))
+			return (uintptr_t)(s + 1);
+	rg_stack_bounds(g, &lo, &hi);
+	return sp >= (uintptr_t)lo && sp < (uintptr_t)hi ? (uintptr_t)lo + RG_PAGE : 0;
+}
+
+static bool in_guard(const struct g *g, const void *addr)
+{
+	bool guard = false;
+
+	if (rg_stack_find(addr, &guard) == g->slot && guard)
+		return true;
+	for (const struct rg_spare *s = rg_base(g)->spares; s; s = s->under)
+		if ((char *)addr >= spare_low(s) && (char *)addr < (char *)s)
+			return true;
+	return false;
+}
+
+static void look(struct fault *f, struct g *g, int sig, const siginfo_t *info, ucontext_t *uc)
+{
+	f->g = g;
+	f->regs = uc->uc_mcontext.gregs;
+	f->sp = (uintptr_t)f->regs[REG_RSP];
+	f->pc = (uintptr_t)f->regs[REG_RIP];
+	f->overflow = sig == SIGSEGV && in_guard(g, info->si_addr);
+	/* A call to nowhere: the frame is the caller's. */
+	if (sig == SIGSEGV && (uintptr_t)info->si_addr == f->pc && stack_low(g, f->sp)) {
+		f->pc = *(uintptr_t *)f->sp - 1;
+		f->sp += sizeof(uintptr_t);
+	}
+}
+
+/* The registers as a function finds them: x87 stack empty, nothing pending, flags clear. */
+static void clean_state(ucontext_t *uc)
+{
+	uc->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)(FLAG_TRAP | FLAG_DIRECTION | FLAG_ALIGNMENT);
+	if (uc->uc_mcontext.fpregs) {
+		uc->uc_mcontext.fpregs->swd = 0;
+		uc->uc_mcontext.fpregs->ftw = 0;
+	}
+}
+
+/* False: no memory. */
+static bool divert(struct fault *f, int sig, const siginfo_t *info, ucontext_t *uc)
+{
+	uintptr_t low = stack_low(f->g, f->sp), top = f->sp - RED_ZONE;
+	uintptr_t *frame;
+
+	if (f->overflow || !low || top < low + ROOM) {
+		struct rg_spare *s = spare_new(f->g, f->sp);
+
+		if (!s)
+			return false;
+		top = (uintptr_t)spare_low(s) + SPARE;
+	}
+	frame = (uintptr_t *)(top & ~(uintptr_t)15) - 2;
+	frame[0] = f->pc;
+	frame[1] = f->sp;
+	f->regs[REG_RSP] = (greg_t)(uintptr_t)frame;
+	f->regs[REG_RIP] = (greg_t)(uintptr_t)rg_fault_entry;
+	f->regs[REG_RDI] = f->overflow ? sig | OVERFLOW : sig;
+	f->regs[REG_RSI] = (greg_t)(uintptr_t)info->si_addr;
+	f->regs[REG_RDX] = info->si_code;
+	f->regs[REG_RCX] = (greg_t)f->pc;
+	clean_state(uc);
+	return true;
+}
+
+static RG_NORETURN void report_hopeless(const struct fault *f, int sig, const siginfo_t *info, bool inside)
+{
+	const char *what = sig == SIGBUS ? "SIGBUS" : sig == SIGFPE ? "SIGFPE" : "SIGSEGV";
+
+	if (f->overflow)
+		rg_report_fatal(f->g, (void *)f->pc, "stack overflow%s: limit %zu bytes, stack pointer %p, fault at "
+				"%p. Remedy: less on the stack, or a larger stack_max (ringo_go_opt, "
+				"RINGO_STACK)\n", inside ? " in a call of ringo" : "",
+				rg_stack_class_size(f->g->stack_class), (void *)f->sp, info->si_addr);
+	if (!inside)
+		rg_report_fatal(f->g, (void *)f->pc, "%s at address %p, and no memory for a stack to panic on\n",
+				what, info->si_addr);
+	rg_report_fatal(f->g, (void *)f->pc, "%s at address %p in a call of ringo: it was given a bad pointer. This "
+			"cannot be contained, because ringo may hold locks\n", what, info->si_addr);
+}
+
+static const struct sigaction *former_of(int sig)
+{
+	unsigned i = 0;
+
+	while (signals[i] != sig)
+		i++;
+	return &former[i];
 }
 
 static void pass_on(int sig, siginfo_t *info, void *uc)
 {
-	const struct sigaction *old = &former[sig == SIGBUS];
+	const struct sigaction *old = former_of(sig);
 
-	if (old->sa_flags & SA_SIGINFO)
+	if (old->sa_flags & SA_SIGINFO) {
 		old->sa_sigaction(sig, info, uc);
-	else if (old->sa_handler == SIG_DFL || old->sa_handler == SIG_IGN)
-		signal(sig, SIG_DFL);
-	else
+		return;
+	}
+	if (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN) {
 		old->sa_handler(sig);
+		return;
+	}
+	if (info->si_code <= 0 && old->sa_handler == SIG_IGN)
+		return;
+	signal(sig, SIG_DFL);
+	if (info->si_code <= 0)
+		raise(sig); /* an instruction faults again by itself */
+}
+
+static bool on_altstack(const struct m *m, uintptr_t sp)
+{
+	stack_t ss;
+
+	/* Of the interrupted code: a handler that faults is none of ours. */
+	return !sigaltstack(NULL, &ss) && m->altstack && sp >= (uintptr_t)m->altstack &&
+	       sp < (uintptr_t)m->altstack + ss.ss_size;
 }
 
 static void handler(int sig, siginfo_t *info, void *uc)
 {
 	struct m *m = (struct m *)rg_arch_self();
-	const ucontext_t *ctx = uc;
-	bool in_guard = false;
-	uint32_t slot;
+	int saved = errno;
+	struct fault f;
 
-	/* si_addr is only an address when the kernel says so. */
-	slot = info->si_code > 0 && m && m->cur ? rg_stack_find(info->si_addr, &in_guard) : 0;
-	if (slot && in_guard && slot == m->cur->slot) {
-		report(m->cur, info->si_addr, (void *)ctx->uc_mcontext.gregs[REG_RSP]);
-		abort();
+	/* Only an instruction of the running goroutine can have si_code > 0 here. */
+	if (info->si_code > 0 && m && m->cur &&
+	    !on_altstack(m, (uintptr_t)((ucontext_t *)uc)->uc_mcontext.gregs[REG_RSP])) {
+		bool inside = rg_load_relaxed(&rg_m_page(m)->in_rt);
+
+		look(&f, m->cur, sig, info, uc);
+		if (inside || !divert(&f, sig, info, uc))
+			report_hopeless(&f, sig, info, inside);
+	} else {
+		pass_on(sig, info, uc);
 	}
-	pass_on(sig, info, uc);
+	errno = saved;
 }
 
 void rg_fault_install(void)

@@ -20,6 +20,7 @@
 static void child(void)
 {
 	rg_arch_set_self(NULL);
+	rg_store_relaxed(&rg_threads, 0);
 	rg_m_child(); /* records of runs that have ended too: their pages are not inherited */
 	if (!rt.phase)
 		return;

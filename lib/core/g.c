@@ -10,7 +10,6 @@
 #include "core/g.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <ringo/go.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +17,13 @@
 
 #include "base/log.h"
 #include "base/os.h"
+#include "base/usdt.h"
+#include "core/base.h"
+#include "core/event.h"
 #include "core/gate.h"
+#include "core/locked.h"
+#include "core/panic.h"
+#include "core/reserve.h"
 #include "core/rt.h"
 #include "core/run.h"
 #include "core/runq.h"
@@ -43,6 +48,11 @@ uint32_t rg_g_used(void)
 	return rg_load_acquire(&table.used);
 }
 
+const uint32_t *rg_g_used_at(void)
+{
+	return &table.used;
+}
+
 uint32_t rg_g_limit(void)
 {
 	return table.limit;
@@ -61,8 +71,17 @@ int rg_g_table_init(size_t limit)
 
 void rg_g_table_fini(void)
 {
-	for (uint32_t i = 0; i < table.used; i++)
-		free(rg_g_table[i].ext);
+	for (uint32_t i = 0; i < table.used; i++) {
+		struct g *g = &rg_g_table[i];
+
+		free(g->ext);
+		if (g->state == RG_FREE || g->state == RG_DEAD)
+			continue;
+		if (g->slot)
+			rg_panic_abandon(g);
+		else
+			rg_scope_unref(g->scope);
+	}
 	rg_unreserve(rg_g_table, table.size);
 	rg_g_table = NULL;
 }
@@ -157,24 +176,31 @@ struct g *rg_g_alloc(struct p *p)
 
 void rg_g_free(struct p *p, struct g *g)
 {
-	if (unlikely(g->ext)) {
-		free(g->ext);
-		g->ext = NULL;
-	}
+	if (unlikely(g->ext != NULL))
+		g->ext->name[0] = '\0';
+	if (unlikely(rt.debug & RG_DEBUG_CPU))
+		rg_account_forget(g);
 	rg_store_relaxed(&g->state, RG_FREE);
+	if (unlikely(!p)) {
+		rg_lock(&table.lock);
+		g->next = table.free;
+		table.free = g;
+		rg_unlock(&table.lock);
+		return;
+	}
 	g->next = p->gcache;
 	p->gcache = g;
 	if (++p->ngcache > RG_G_CACHE)
 		spill(p);
 }
 
-static struct rg_ext *make_ext(const char *name)
+static bool set_name(struct g *g, const char *name)
 {
-	struct rg_ext *ext = calloc(1, sizeof(*ext));
-
-	if (ext)
-		strncpy(ext->name, name, sizeof(ext->name) - 1);
-	return ext;
+	if (!g->ext)
+		g->ext = calloc(1, sizeof(*g->ext));
+	if (g->ext)
+		strncpy(g->ext->name, name, sizeof(g->ext->name) - 1);
+	return g->ext;
 }
 
 int rg_spawn(struct m *m, const struct rg_spawn *s)
@@ -190,16 +216,10 @@ int rg_spawn(struct m *m, const struct rg_spawn *s)
 		rg_stack_release(class);
 		return -EAGAIN;
 	}
-	if (unlikely(s->name != NULL)) {
-		g->ext = make_ext(s->name);
-		if (!g->ext) {
-			rg_stack_release(class);
-			rg_lock(&table.lock);
-			g->next = table.free;
-			table.free = g;
-			rg_unlock(&table.lock);
-			return -ENOMEM;
-		}
+	if (unlikely(s->name != NULL) && !set_name(g, s->name)) {
+		rg_stack_release(class);
+		rg_g_free(p, g);
+		return -ENOMEM;
 	}
 	/* Not plain stores: a timer that comes late may still look at the last life's wait_until. */
 	for (unsigned i = 0; i < s->nwords; i++)
@@ -207,11 +227,16 @@ int rg_spawn(struct m *m, const struct rg_spawn *s)
 	g->fn = s->fn;
 	g->spawn_pc = s->pc;
 	g->deadline = m && m->cur ? m->cur->deadline : 0;
+	g->scope = s->own_scope ? s->scope : m && m->cur ? m->cur->scope : NULL;
+	rg_scope_ref(g->scope);
+	rg_store_relaxed(&g->epoch, rg_load_relaxed(&rt.epoch));
 	rg_store_relaxed(&g->gen, g->gen + 1);
 	g->reason = RG_WHY_NONE;
 	g->stack_class = (uint8_t)class;
 	g->flags = s->flags | (s->is_words ? RG_G_WORDS : 0);
-	rg_store_relaxed(&g->state, RG_RUNNABLE);
+	rg_store_release(&g->state, RG_RUNNABLE); /* order: release; pairs with look_name in scan.c: gen and name are this life's */
+	RG_USDT(g__spawn, g, g->fn, g->spawn_pc);
+	rg_event_spawn(m, g);
 	if (likely(p)) {
 		rg_count(&p->count.spawned, 1);
 		rg_runq_put(p, g);
@@ -227,16 +252,9 @@ int rg_spawn_daemon(struct m *m, const char *name, void (*fn)(void *), void *arg
 {
 	const uintptr_t word = (uintptr_t)arg;
 	struct rg_spawn s = { .fn = fn, .words = &word, .nwords = 1, .name = name,
-			      .flags = RG_G_DAEMON, .pc = (void *)fn };
+			      .flags = RG_G_DAEMON, .pc = (void *)fn, .own_scope = true };
 
 	return rg_spawn(m, &s);
-}
-
-/* fn takes its arguments in registers; those it does not have are loaded in vain. */
-static void call_words(void (*fn)(void *), const uintptr_t *a)
-{
-	((void (*)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t))(void (*)(void))fn)(
-		a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 /* First run of a G: its arguments lie where its wait state will be. */
@@ -251,7 +269,7 @@ static void first_run(struct m *m)
 	}
 	rg_leave(m);
 	if (g->flags & RG_G_WORDS)
-		call_words(g->fn, args);
+		rg_call_words(g->fn, args);
 	else
 		g->fn((void *)args[0]);
 }
@@ -267,20 +285,36 @@ static void post_free(struct m *m, void *arg)
 
 /*
  * The running G is over. If the next one is fresh and of the same stack class, it takes the stack over:
- * then true, and m->cur is that next one. Otherwise it does not return.
+ * then m->cur of the M that is returned is that next one. Otherwise it does not return.
  */
-static bool next_life(struct m *m)
+static struct m *next_life(struct m *m)
 {
 	struct g *g = m->cur, *next;
-	struct p *p = m->p;
+	struct p *p;
 
 	if (unlikely(g->flags & RG_G_MAIN))
-		rg_main_exited(m);
+		rg_main_exited();
+	if (unlikely(g->scope)) {
+		rg_leave(m);
+		rg_scope_leave(g); /* may run the user's code, and wait */
+		m = rg_m();
+		rg_gate_in(m);
+	}
+	if (unlikely(m->called))
+		m = rg_give_way(m);
+	p = m->p;
+	if (unlikely(g->flags & RG_G_TIMER)) {
+		rg_store_relaxed(&g->gen, g->gen + 1);
+		rg_reserved_ended(m, g, g->gen - 1);
+	}
 	rg_count(&p->count.exited, 1);
+	RG_USDT(g__exit, g);
 	rg_store_relaxed(&g->state, RG_DEAD);
 	if (unlikely(rg_stack_canaries))
 		rg_stack_check(g);
-	next = rg_next_fast(p);
+	if (unlikely(g->flags & RG_G_LOCKED))
+		rg_locked_ended(m);
+	next = g->flags & RG_G_LOCKED ? NULL : rg_next_fast(p);
 	if (!next || next->slot || next->stack_class != g->stack_class || !RG_SAN_TAKEOVER) {
 		m->post = post_free;
 		m->post_arg = g;
@@ -290,9 +324,9 @@ static bool next_life(struct m *m)
 	g->slot = 0;
 	rg_stack_release(g->stack_class);
 	rg_san_move(&next->san, &g->san);
-	rg_g_free(p, g);
 	rg_set_running(m, next);
-	return true;
+	rg_g_free(p, g);
+	return m;
 }
 
 void rg_g_main(void)
@@ -301,12 +335,13 @@ void rg_g_main(void)
 
 	for (;;) {
 		*m->errnop = 0;
+		*rg_base(m->cur) = (struct rg_base){ 0 };
 		first_run(m);
 		m = (struct m *)rg_arch_self();
 		if (unlikely(!m))
 			exit(0); /* a forked child came back to where its parent's goroutine began */
 		rg_gate_in(m);
-		next_life(m);
+		m = next_life(m);
 	}
 }
 
@@ -314,20 +349,11 @@ void rg_g_exit(struct m *m)
 {
 	struct g *g;
 
-	next_life(m);
+	m = next_life(m);
 	/* Frames of the one that exited are still below us: start at the top again. */
 	g = m->cur;
 	rg_san_again(&g->san);
 	rg_jump_new(rg_stack_top(g), rg_g_main);
-}
-
-RG_API void ringo_exit(void)
-{
-	struct m *m = rg_enter();
-
-	if (!m)
-		pthread_exit(NULL);
-	rg_g_exit(m);
 }
 
 static int spawn_from_anywhere(const struct rg_spawn *s)
@@ -396,8 +422,10 @@ RG_API int ringo_go_opt(const struct ringo_go_options *opt, void (*fn)(void *), 
 		return err;
 	if (o.flags & ~(unsigned)(RINGO_GO_BACKGROUND | RINGO_GO_DAEMON))
 		return -EINVAL;
-	if (o.ctx)
-		return -ENOTSUP;
+	if (o.ctx) {
+		s.own_scope = true;
+		s.scope = rg_scope_of(o.ctx);
+	}
 	if (o.stack_max) {
 		err = rg_stack_class(o.stack_max);
 		if (err < 0)
@@ -406,17 +434,13 @@ RG_API int ringo_go_opt(const struct ringo_go_options *opt, void (*fn)(void *), 
 	}
 	s.name = o.name;
 	s.flags = o.flags & RINGO_GO_DAEMON ? RG_G_DAEMON : 0;
+	s.flags |= o.flags & RINGO_GO_BACKGROUND ? RG_G_BACKGROUND : 0;
 	return spawn_from_anywhere(&s);
 }
 
 const char *rg_reason_name(unsigned reason)
 {
-	static const char *const names[] = {
-		[RG_WHY_NONE] = "", [RG_WHY_SLEEP] = "sleep", [RG_WHY_CHAN_SEND] = "chan send",
-		[RG_WHY_CHAN_RECV] = "chan receive", [RG_WHY_CHAN_NULL] = "NULL chan",
-		[RG_WHY_MUTEX] = "mutex", [RG_WHY_WAITGROUP] = "waitgroup", [RG_WHY_IO] = "io",
-		[RG_WHY_POOL] = "blocking pool",
-	};
+	static const char *const names[RG_WHYS] = RINGO_WHY_NAMES;
 
-	return reason < RG_ARRAY_SIZE(names) ? names[reason] : "?";
+	return reason < RG_WHYS ? names[reason] : "?";
 }

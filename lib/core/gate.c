@@ -3,6 +3,7 @@
 #include "core/gate.h"
 
 #include "base/log.h"
+#include "core/lane.h"
 #include "core/rt.h"
 #include "core/sched.h"
 
@@ -15,6 +16,8 @@ void rg_gate_reentered(void)
 /* The run is over: this G never returns to its code. Its M goes back to its loop, which ends. */
 static void quit(struct m *m)
 {
+	if (!m->p)
+		rg_lane_leave(m);
 	m->cur = NULL;
 	m->left = NULL;
 	m->post = NULL;
@@ -24,13 +27,16 @@ static void quit(struct m *m)
 
 void rg_gate_slow(struct m *m)
 {
-	uint32_t asked = rg_load_relaxed(&rg_m_page(m)->asked);
+	uint32_t asked;
 
+	rg_revoked(m);
+	asked = rg_load_relaxed(&rg_m_page(m)->asked);
 	if (asked & RINGO_ASK_STOP)
 		quit(m);
 	if (asked & RINGO_ASK_YIELD) {
 		/* order: full; pairs with the or of whoever asks */
 		rg_and_full(&rg_m_page(m)->asked, ~RINGO_ASK_YIELD);
+		m->called = true;
 	}
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * OS threads. M i is made with P i and holds it; each makes its own ring, because io_uring ties much of
- * a ring to the thread that made it. An M never exits while operations are in flight on its ring.
+ * OS threads, and the Ps they hold. Each P is made with an M, and there are spare Ms that wait for a P which
+ * another M has lost (revoke.c). An M never exits while operations that it submitted are in flight, because
+ * the kernel would cancel them.
  *
  * Records are recycled but never unmapped, and each lies one page after its M page, which is not
  * inherited by fork.
@@ -10,6 +11,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,8 +19,10 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "core/gate.h"
+#include "core/kern.h"
 #include "core/rt.h"
 #include "core/sched.h"
+#include "core/state.h"
 
 enum { RECORD_PAGES = 2, ALTSTACK = 64 << 10 };
 
@@ -48,6 +52,7 @@ static struct m *record_new(void)
 static void record_free(struct m *m)
 {
 	rg_store_relaxed(&m->self.thread, 0);
+	rg_kern_leave(m);
 	m->next = free_records;
 	free_records = m;
 }
@@ -78,6 +83,8 @@ static int altstack_set(struct m *m)
 		return -ENOMEM;
 	}
 	ss.ss_sp = m->altstack;
+	/* Not the end itself: that may be the address of something else, which would then not count as lost. */
+	m->self.upcall_stack = (char *)m->altstack + ALTSTACK - RG_CACHELINE;
 	return sigaltstack(&ss, NULL) ? -errno : 0;
 }
 
@@ -115,22 +122,56 @@ static void own_stack(struct m *m)
 #endif
 }
 
+static void name_thread(const struct m *m)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "ringo-m%u", m->id);
+	rg_thread_name(name);
+}
+
 static int thread_setup(struct m *m)
 {
 	int err;
 
 	m->errnop = &errno;
+	m->tid = rg_thread_self();
+	name_thread(m);
 	m->self.self = &m->self;
 	m->self.thread = rg_thread_pointer();
 	rg_m_page(m)->abi = RINGO_ABI_VERSION;
-	rg_m_page(m)->in_rt = 1;
+	rg_m_page(m)->in_rt = RINGO_RT_INSIDE;
+	rg_state_m(m);
 	own_stack(m);
+	pthread_sigmask(SIG_SETMASK, &rt.sigmask, NULL); /* whoever made it */
 	err = altstack_set(m);
 	if (!err)
 		err = rg_arch_set_self(&m->self);
+	if (!err && m->p)
+		err = rt.poller->init(m->p);
 	if (!err)
-		err = rt.poller->init(m);
+		rg_kern_add(m);
 	return err;
+}
+
+static bool drain(struct m *m, int64_t deadline)
+{
+	m->p->drained = rt.poller->drain(m, deadline);
+	return m->p->drained;
+}
+
+/*
+ * Before it runs anything: who takes its P, or has a G that is locked to it, looks for it there. Ms are made one at a
+ * time, and who makes it may be kept from the CPU for long.
+ */
+static void enlist(const struct m *m)
+{
+	rg_add_full(&rt.live_ms, 1); /* order: full; pairs with the sub in thread_main */
+	/* order: release; pairs with the acquire of whoever goes through them: rt.m up to it is set */
+	rg_store_release(&rt.nm, m->id + 1);
+	/* order: release; pairs with the acquire in steal: rt.p up to it is set */
+	if (m->p)
+		rg_store_release(&rt.np, m->p->id + 1);
 }
 
 static void *thread_main(void *arg)
@@ -140,9 +181,11 @@ static void *thread_main(void *arg)
 
 	m->start_err = thread_setup(m);
 	if (!m->start_err) {
+		enlist(m);
 		tell(m, 1);
 		rg_sched_loop(m);
-		clean = rt.poller->drain(m, rt.stop_deadline);
+		/* order: acquire; pairs with the release in rg_m_hold: sysmon may give it one even now */
+		clean = !rg_load_acquire(&m->p) || drain(m, rt.stop_deadline);
 	}
 	rg_arch_set_self(NULL);
 	altstack_drop(m);
@@ -163,50 +206,145 @@ static int thread_make(struct m *m)
 {
 	int err = rg_thread_start(&m->thread, thread_main, m, 0);
 
-	if (err)
+	if (err && !rt.told_no_spare) /* who wants a spare tries again and again */
 		rg_warn("cannot make a thread (%s): the limit of processes (ulimit -u), of the cgroup "
 			"(pids.max) or of memory is reached; raise it, or ask for fewer Ps (RINGO_PROCS)",
 			strerror(-err));
 	return err;
 }
 
-int rg_m_start(unsigned id)
+/* Start the thread of a new M; it is in rt.m then. */
+static int m_start(struct m *m)
+{
+	int err;
+
+	m->id = rt.nm;
+	if (m->id >= RG_MAX_M)
+		return -EAGAIN;
+	rt.m[m->id] = m; /* before it can show up as idle */
+	err = rg_kern_place(m);
+	if (err)
+		return err;
+	if (m->p)
+		rg_m_hold(m, m->p);
+	err = thread_make(m);
+	if (err)
+		return err;
+	/* order: acquire; pairs with the release in tell */
+	while (!rg_load_acquire(&m->started))
+		rg_futex_wait(&m->started, 0, -1);
+	if (m->start_err)
+		rg_thread_join(&m->thread);
+	return m->start_err;
+}
+
+int rg_p_start(void)
 {
 	struct m *m = record_new();
 	int err = -ENOMEM;
 
 	if (!m)
 		return err;
-	m->id = id;
-	m->p = p_new(id);
+	m->p = p_new(rt.np);
 	if (!m->p)
 		goto free_record;
 	m->p->m = m;
-	rt.m[id] = m; /* before it can show up as idle */
-	rt.p[id] = m->p;
-	err = thread_make(m);
-	if (err)
-		goto free_p;
-	/* order: acquire; pairs with the release in tell */
-	while (!rg_load_acquire(&m->started))
-		rg_futex_wait(&m->started, 0, -1);
-	if (m->start_err) {
-		rg_thread_join(&m->thread);
-		err = m->start_err;
-		goto free_p;
-	}
-	rg_add_full(&rt.live_ms, 1); /* order: full; pairs with the sub in thread_main */
-	/* order: release; pairs with the acquire in steal: rt.p and rt.m up to it are set */
-	rg_store_release(&rt.nm, id + 1);
-	return 0;
-
-free_p:
-	rt.m[id] = NULL;
-	rt.p[id] = NULL;
+	rt.p[rt.np] = m->p;
+	err = m_start(m);
+	if (!err)
+		return 0;
+	if (m->p->io)
+		rt.poller->fini(m->p);
+	rt.p[rt.np] = NULL;
 	munmap(m->p, sizeof(*m->p));
 free_record:
 	record_free(m);
 	return err;
+}
+
+/* ---- spares ---- */
+
+int rg_spare_start(struct m **made)
+{
+	struct m *m = record_new();
+	int err = -ENOMEM;
+
+	if (!m)
+		return err;
+	m->claimed = true;
+	err = m_start(m);
+	if (err)
+		record_free(m);
+	else
+		*made = m;
+	return err;
+}
+
+struct m *rg_spare_take(void)
+{
+	struct m *m;
+
+	rg_lock(&rt.spare_lock);
+	m = rt.spares;
+	if (m)
+		rg_store_relaxed(&rt.spares, m->next);
+	rg_unlock(&rt.spare_lock);
+	return m;
+}
+
+void rg_spare_wake(struct m *m)
+{
+	rg_add_full(&m->given, 1); /* order: full; pairs with the acquire in rg_spare_wait */
+	rg_futex_wake(&m->given, 1);
+}
+
+void rg_m_hold(struct m *m, struct p *p)
+{
+	rg_store_relaxed(&rg_m_page(m)->p, p->id + 1);
+	rg_store_release(&p->m, m); /* order: release; pairs with the acquire in look of revoke.c: its record */
+	rg_store_release(&m->p, p); /* order: release; pairs with the acquire in rg_spare_wait: all of that P */
+}
+
+void rg_m_let_go(struct m *m)
+{
+	rg_store_relaxed(&m->p, NULL);
+	rg_store_relaxed(&rg_m_page(m)->p, 0);
+}
+
+void rg_spare_give(struct m *m, struct p *p)
+{
+	rg_m_hold(m, p);
+	rg_spare_wake(m);
+}
+
+void rg_spare_put(struct m *m)
+{
+	rg_lock(&rt.spare_lock);
+	m->next = rt.spares;
+	rg_store_relaxed(&rt.spares, m);
+	rg_unlock(&rt.spare_lock);
+}
+
+bool rg_spare_wait(struct m *m)
+{
+	/* Who gives us something has taken us off the list before, or has made us for that. */
+	if (!m->claimed)
+		rg_spare_put(m);
+	m->claimed = false;
+	for (;;) {
+		/* order: acquire; pairs with the add in rg_spare_wake: what is given is there */
+		uint32_t now = rg_load_acquire(&m->given);
+
+		if (rg_load_acquire(&m->stop)) /* order: acquire; pairs with the release in run.c */
+			return false;
+		/* order: acquire; pairs with the releases in rg_spare_give and in lane.c */
+		if (rg_load_acquire(&m->p) || rg_load_acquire(&m->gift))
+			break;
+		rg_futex_wait(&m->given, now, -1);
+	}
+	if (m->p)
+		rt.poller->adopt(m);
+	return true;
 }
 
 void rg_m_leave_all(void)
@@ -215,15 +353,32 @@ void rg_m_leave_all(void)
 		rg_thread_detach(&rt.m[i]->thread);
 }
 
+bool rg_m_drain_rest(int64_t deadline)
+{
+	bool clean = true;
+
+	for (unsigned i = 0; i < rt.np; i++) {
+		struct m *m = rt.p[i]->m;
+
+		if (rt.p[i]->drained)
+			continue;
+		m->p = rt.p[i];
+		clean &= drain(m, deadline);
+	}
+	return clean;
+}
+
 void rg_m_free_all(void)
 {
-	for (unsigned i = 0; i < rt.nm; i++) {
-		struct m *m = rt.m[i];
+	for (unsigned i = 0; i < rt.nm; i++)
+		rg_thread_join(&rt.m[i]->thread);
+	for (unsigned i = 0; i < rt.np; i++) {
+		struct p *p = rt.p[i];
 
-		rg_thread_join(&m->thread);
-		rt.poller->fini(m); /* not earlier: a waker may be late */
-		rg_timers_free(m->p);
-		munmap(m->p, sizeof(*m->p));
-		record_free(m);
+		rt.poller->fini(p); /* not earlier: a waker may be late */
+		rg_timers_free(p);
+		munmap(p, sizeof(*p));
 	}
+	for (unsigned i = 0; i < rt.nm; i++)
+		record_free(rt.m[i]);
 }

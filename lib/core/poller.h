@@ -11,16 +11,23 @@
 
 struct g;
 struct m;
+struct p;
 
 struct rg_poller {
 	const char *name;
 
 	/*
-	 * Make the M's ring: 0 or -errno, with a message when the user can do something. Free it, when
-	 * the M's thread has ended and nobody can wake it any more.
+	 * Make the P's ring: 0 or -errno, with a message when the user can do something. Free it, when
+	 * all threads have ended and nobody can wake its M any more.
 	 */
-	int (*init)(struct m *m);
-	void (*fini)(struct m *m);
+	int (*init)(struct p *p);
+	void (*fini)(struct p *p);
+
+	/* The M has come to hold its P, which another M held before. */
+	void (*adopt)(struct m *m);
+
+	/* Completions of this P's ring wait until a thread passes through the kernel. Any thread. */
+	bool (*behind)(const struct p *p);
 
 	/* Hand what is staged in the M's P to the kernel. Does not wait. */
 	void (*submit)(struct m *m);
@@ -31,8 +38,8 @@ struct rg_poller {
 	/* Submit, then sleep until a completion, a wake or the time (INT64_MAX: none). */
 	void (*wait)(struct m *m, int64_t until);
 
-	/* End the target's wait, now or when it next waits. Any thread. */
-	void (*wake)(struct m *target);
+	/* End the wait of the M that holds the P, now or when it next waits. Any thread. */
+	void (*wake)(struct p *target);
 
 	/* Cancel the operation of a waiting G; its completion will come. */
 	void (*cancel)(struct m *m, struct g *g);
@@ -40,8 +47,8 @@ struct rg_poller {
 	/* The run ends: cancel and reap all operations in this ring. False: some did not end by then. */
 	bool (*drain)(struct m *m, int64_t deadline);
 
-	/* In a forked child: drop what was inherited of this M's ring. */
-	void (*child)(struct m *m);
+	/* In a forked child: drop what was inherited of this P's ring. */
+	void (*child)(struct p *p);
 };
 
 /* The back end of this build and machine. */

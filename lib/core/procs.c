@@ -21,7 +21,7 @@ static void retire(unsigned id, bool yes)
 {
 	/* order: release; pairs with the acquire in find of sched.c */
 	rg_store_release(&rt.p[id]->retired, yes);
-	rg_wake_m(rt.m[id]);
+	rg_wake_p(rt.p[id]);
 }
 
 /*
@@ -31,13 +31,13 @@ static void retire(unsigned id, bool yes)
  */
 static void end_solo(const struct m *self)
 {
-	struct m *first = rt.m[0];
-	uint64_t switches = rg_load_relaxed(&first->p->count.switches);
+	struct p *first = rt.p[0];
+	uint64_t switches = rg_load_relaxed(&first->count.switches);
 
 	rg_store_relaxed(&rt.solo, false);
 	rg_membarrier();
-	while (self != first && rg_load_relaxed(&rg_m_page(first)->in_rt) &&
-	       rg_load_relaxed(&first->p->count.switches) - switches < 2)
+	while (first->m != self && rg_load_relaxed(&rg_m_page(first->m)->in_rt) == RINGO_RT_INSIDE &&
+	       rg_load_relaxed(&first->count.switches) - switches < 2)
 		rg_cpu_relax();
 }
 
@@ -47,8 +47,8 @@ static int grow(const struct m *self, unsigned n)
 
 	if (n > 1 && rg_load_relaxed(&rt.solo))
 		end_solo(self);
-	while (rt.nm < n) {
-		err = rg_m_start(rt.nm);
+	while (rt.np < n) {
+		err = rg_p_start();
 		if (err)
 			return err;
 	}
@@ -66,12 +66,12 @@ static int set(const struct m *self, unsigned n)
 	err = grow(self, n);
 
 	if (err) {
-		for (unsigned i = former; i < rt.nm; i++)
+		for (unsigned i = former; i < rt.np; i++)
 			retire(i, true);
 		return err == -ENOMEM ? err : -EAGAIN;
 	}
 	rg_store_relaxed(&rt.procs, n);
-	for (unsigned i = rg_min(former, n); i < rt.nm; i++)
+	for (unsigned i = rg_min(former, n); i < rt.np; i++)
 		retire(i, i >= n);
 	return (int)former;
 }

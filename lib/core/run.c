@@ -2,8 +2,10 @@
 /*
  * From ringo_run to its return.
  *
- * The calling thread starts the Ms and then only waits: it is no M itself, so that a goroutine that never
+ * The calling thread starts the Ms and then waits: it is no M itself, so that a goroutine that never
  * ends cannot keep ringo_run from returning, and signals sent to the process find a thread that is idle.
+ * It makes spare Ms when sysmon wants some. sysmon itself cannot: pthread_create takes locks of malloc and of the
+ * loader, and who has them may be parked in the lane until sysmon lets it go on.
  *
  * The end. When the main goroutine returns, every M is told to stop and every M page is asked RINGO_ASK_STOP.
  * An M that is in the runtime or asleep leaves its loop; one in user code does at the next call. Each then
@@ -26,17 +28,22 @@
 #include "base/log.h"
 #include "base/membarrier.h"
 #include "base/os.h"
+#include "core/event.h"
 #include "core/fault.h"
 #include "core/gate.h"
+#include "core/lane.h"
+#include "core/kern.h"
 #include "core/rt.h"
 #include "core/runq.h"
 #include "core/sched.h"
 #include "core/stack.h"
+#include "core/state.h"
 #include "core/sysmon.h"
 
 #define MAX_GOROUTINES ((size_t)4 << 20)
 #define MAIN_STACK ((size_t)8 << 20)
 #define GRACE INT64_C(200000000) /* for what only needs to be scheduled to end */
+#define DEFAULT_QUANTUM INT64_C(1000000)
 #define DEFAULT_SHUTDOWN (INT64_C(1000) * 1000 * 1000)
 
 struct rt rt;
@@ -101,6 +108,25 @@ static int env_override(struct ringo_options *o)
 			return bad_env("RINGO_STACK", s, "a size up to 1g is needed, as in 256k");
 		o->stack_max = n;
 	}
+	s = getenv("RINGO_QUANTUM_US");
+	if (s && *s) {
+		size_t n = parse_size(s);
+
+		if (n < 10 || n > 10000000)
+			return bad_env("RINGO_QUANTUM_US", s, "microseconds from 10 to 10000000 are needed");
+		o->quantum_ns = (int64_t)n * 1000;
+	}
+	s = getenv("RINGO_PREEMPT");
+	if (s && *s) {
+		static const char *const names[] = { "auto", "off", "flag", "sysmon", "bpf", "kmod" };
+		unsigned i = 0;
+
+		while (i < RG_ARRAY_SIZE(names) && strcmp(s, names[i]))
+			i++;
+		if (i == RG_ARRAY_SIZE(names))
+			return bad_env("RINGO_PREEMPT", s, "auto, off, flag, sysmon, bpf or kmod is needed");
+		o->preempt = (enum ringo_preempt)i;
+	}
 	s = getenv("RINGO_BACKEND");
 	if (s && *s) {
 		if (!strcmp(s, "uring") || !strcmp(s, "io_uring"))
@@ -109,6 +135,13 @@ static int env_override(struct ringo_options *o)
 			o->backend = RINGO_BACKEND_AUTO;
 		else
 			return bad_env("RINGO_BACKEND", s, "auto or uring is needed");
+	}
+	s = getenv("RINGO_DEBUG");
+	if (s && *s) {
+		if (strcmp(s, "0") && strcmp(s, "1"))
+			return bad_env("RINGO_DEBUG", s, "0 or 1 is needed");
+		if (*s == '1')
+			o->flags |= RINGO_RUN_DEBUG;
 	}
 	return 0;
 }
@@ -125,15 +158,16 @@ static int options(struct ringo_options *o, const struct ringo_options *given)
 		return err;
 	if (o->procs > RG_MAX_P || o->quantum_ns < 0 || o->shutdown_ns < 0 ||
 	    (unsigned)o->preempt > RINGO_PREEMPT_KMOD || (unsigned)o->backend > RINGO_BACKEND_EPOLL ||
-	    rg_stack_class(o->stack_max) < 0 || o->flags & ~7u)
+	    rg_stack_class(o->stack_max) < 0 || o->flags & ~31u)
 		return -EINVAL;
-	if (o->flags & (RINGO_RUN_SQPOLL | RINGO_RUN_DIRECT) || o->backend == RINGO_BACKEND_EPOLL ||
-	    o->preempt > RINGO_PREEMPT_FLAG)
+	if (o->flags & (RINGO_RUN_SQPOLL | RINGO_RUN_DIRECT) || o->backend == RINGO_BACKEND_EPOLL)
 		return -ENOTSUP;
 	if (!o->procs)
 		o->procs = (unsigned)rg_min(rg_num_cpu(), (int)RG_MAX_P);
 	if (!o->shutdown_ns)
 		o->shutdown_ns = DEFAULT_SHUTDOWN;
+	if (!o->quantum_ns)
+		o->quantum_ns = DEFAULT_QUANTUM;
 	return 0;
 }
 
@@ -148,8 +182,11 @@ static void ask_stop(void)
 		rg_or_full(&rg_m_page(m)->asked, RINGO_ASK_STOP);
 		/* order: release; pairs with the acquire in rg_sched_loop */
 		rg_store_release(&m->stop, true);
-		rg_wake_m(m);
+		rg_spare_wake(m);
 	}
+	rg_lane_stop();
+	for (unsigned i = 0; i < rt.np; i++)
+		rg_wake_p(rt.p[i]);
 }
 
 /* The main goroutine is over: nobody else resumes from here on. */
@@ -161,9 +198,9 @@ static void main_over(struct m *m, int result)
 	rt.stop_deadline = rg_time_add(rg_now(), rt.shutdown_ns);
 	ask_stop();
 	rg_unlock(&rt.procs_lock);
-	/* order: release; pairs with the acquire in wait_main */
-	rg_store_release(&rt.main_done, 1);
-	rg_futex_wake(&rt.main_done, 1);
+	/* order: full; pairs with the acquire in wait_main */
+	rg_or_full(&rt.main_word, RG_MAIN_OVER);
+	rg_futex_wake(&rt.main_word, 1);
 }
 
 static void main_entry(void *arg)
@@ -182,10 +219,11 @@ static void main_entry(void *arg)
 	rg_leave(m);
 }
 
-void rg_main_exited(struct m *m)
+void rg_main_exited(void)
 {
-	if (!rg_load_relaxed(&rt.main_done))
-		main_over(m, 0);
+	/* order: release; pairs with the acquire of who looks for a deadlock */
+	if (!(rg_load_relaxed(&rt.main_word) & RG_MAIN_OVER))
+		rg_store_release(&rt.main_exited, 1);
 }
 
 static int spawn_main(void)
@@ -217,6 +255,8 @@ static int memory_up(bool canary)
 		err = rg_g_table_init(limit);
 	if (!err)
 		err = rg_global_init(rg_g_limit());
+	if (!err && rt.debug & RG_DEBUG_CPU)
+		err = rg_account_init(rg_g_limit());
 	if (err)
 		rg_warn("no address space for goroutine stacks: raise the limit (ulimit -v) or set "
 			"vm.overcommit_memory to 0 or 1");
@@ -225,8 +265,12 @@ static int memory_up(bool canary)
 
 static void memory_down(void)
 {
+	rg_state_close();
+	rg_events_close();
 	rg_global_fini();
-	rg_g_table_fini();
+	rg_g_table_fini(); /* looks at what stands on the stacks */
+	rg_account_fini();
+	rg_spares_fini();
 	rg_stack_fini();
 }
 
@@ -235,7 +279,7 @@ static int ms_up(unsigned n)
 	rg_store_relaxed(&rt.procs, n);
 	rg_store_relaxed(&rt.solo, n == 1 && rg_membarrier_works());
 	for (unsigned i = 0; i < n; i++) {
-		int err = rg_m_start(i);
+		int err = rg_p_start();
 
 		if (err && !i)
 			return err;
@@ -244,15 +288,47 @@ static int ms_up(unsigned n)
 			break;
 		}
 	}
-	rg_store_relaxed(&rt.procs, rt.nm);
+	rg_store_relaxed(&rt.procs, rt.np);
 	return 0;
+}
+
+/* The first to take over a P: made now, because it takes long when all CPUs are busy. */
+static void spare_up(void)
+{
+	struct m *m;
+
+	if (rg_spare_start(&m))
+		rg_warn("until there is a thread to spare, goroutines that compute hold up others");
+	else
+		rg_spare_put(m);
+}
+
+void rg_run_want_spare(void)
+{
+	/* order: full; pairs with the and in wait_main */
+	if (!(rg_or_full(&rt.main_word, RG_MAIN_SPARE) & RG_MAIN_SPARE))
+		rg_futex_wake(&rt.main_word, 1);
 }
 
 static void wait_main(void)
 {
-	/* order: acquire; pairs with the release in main_over */
-	while (!rg_load_acquire(&rt.main_done))
-		rg_futex_wait(&rt.main_done, 0, -1);
+	for (;;) {
+		/* order: acquire; pairs with the or in main_over */
+		uint32_t word = rg_load_acquire(&rt.main_word);
+		struct m *m;
+
+		if (word & RG_MAIN_OVER)
+			return;
+		if (!(word & RG_MAIN_SPARE)) {
+			rg_futex_wait(&rt.main_word, word, -1);
+			continue;
+		}
+		m = rg_revoke_spare();
+		if (m)
+			rg_spare_put(m);
+		/* order: full; pairs with the or in rg_run_want_spare: who was not heard asks again */
+		rg_and_full(&rt.main_word, ~(uint32_t)RG_MAIN_SPARE);
+	}
 }
 
 /* Until the word is 0 or the time is over. */
@@ -303,14 +379,78 @@ static bool take_down(void)
 	clean &= wait_zero(&rt.users, rt.stop_deadline + GRACE);
 	clean &= run_hooks();
 	rg_sysmon_stop();
+	rg_kern_stop();
 	rg_fault_remove();
+	clean = clean && rg_m_drain_rest(rt.stop_deadline + GRACE);
 	if (!clean) {
 		rg_m_leave_all();
 		return false;
 	}
 	rg_m_free_all();
+	rg_lane_reset();
+	rg_add_full(&rt.runs, 1); /* order: full; releases; pairs with the acquire in rg_timers_await_end */
 	memory_down();
 	return true;
+}
+
+/* Another version is worth a word even where nobody has asked for the module. */
+static bool kmod_tier(bool wanted)
+{
+	int err = rg_kern_start(&rg_kern_kmod);
+
+	rt.module_err = err;
+	if (err && (wanted || err == -EPROTONOSUPPORT))
+		rg_warn("no preemption by the kernel module (%s): is it loaded (modprobe ringo), " RINGO_DEVICE
+			" open to us (group ringo), and the module of the same version as the library?",
+			strerror(-err));
+	return !err;
+}
+
+static bool bpf_tier(bool wanted)
+{
+	int err = rg_kern_start(&rg_kern_bpf);
+
+	rt.bpfd_err = err;
+	if (err && wanted)
+		rg_warn("no preemption by BPF, but by sysmon: ringo-bpfd does not serve us (%s). Is it running, and "
+			"its socket where RINGO_BPFD says, or " RINGO_BPFD_SOCKET "?", strerror(-err));
+	return !err;
+}
+
+/* What can be had. */
+static enum ringo_preempt preempt_tier(enum ringo_preempt wanted)
+{
+	if (wanted == RINGO_PREEMPT_OFF || wanted == RINGO_PREEMPT_FLAG)
+		return wanted;
+	if (!rg_membarrier_works()) {
+		rg_warn("no preemption: membarrier(2) is not there; a seccomp profile may hide it");
+		return RINGO_PREEMPT_FLAG;
+	}
+	if (wanted == RINGO_PREEMPT_SYSMON)
+		return wanted;
+	if (wanted != RINGO_PREEMPT_BPF && kmod_tier(wanted == RINGO_PREEMPT_KMOD))
+		return RINGO_PREEMPT_KMOD;
+	return bpf_tier(wanted == RINGO_PREEMPT_BPF) ? RINGO_PREEMPT_BPF : RINGO_PREEMPT_SYSMON;
+}
+
+static uint8_t debug_asked(unsigned flags)
+{
+	uint8_t debug = 0;
+
+	if (flags & (RINGO_RUN_CPU_TIME | RINGO_RUN_DEBUG))
+		debug |= RG_DEBUG_CPU;
+	if (flags & RINGO_RUN_DEBUG && rg_held_watch())
+		debug |= RG_DEBUG_HELD;
+	return debug;
+}
+
+static void trace_asked(void)
+{
+	const char *path = getenv("RINGO_TRACE");
+	int err = path && *path ? rg_trace_to_file(path) : 0;
+
+	if (err)
+		rg_warn("RINGO_TRACE=%s: %s; going on without a trace", path, strerror(-err));
 }
 
 static int bring_up(const struct ringo_options *o)
@@ -321,14 +461,27 @@ static int bring_up(const struct ringo_options *o)
 	rt.poller = rg_poller_choose();
 	rt.stack_class = (uint8_t)rg_stack_class(o->stack_max);
 	rt.shutdown_ns = o->shutdown_ns;
+	rt.quantum_ns = o->quantum_ns;
+	rt.debug = debug_asked(o->flags);
+	pthread_sigmask(SIG_BLOCK, NULL, &rt.sigmask);
+	rt.preempt = preempt_tier(o->preempt);
 	err = memory_up(o->flags & RINGO_RUN_CANARY);
 	if (err)
 		return err;
+	rg_state_open();
 	rg_fault_install();
 	err = rg_sysmon_start();
-	if (err)
-		rg_warn("no thread for sysmon (%s): stack memory is not given back", strerror(-err));
+	if (err) {
+		rg_warn("no thread for sysmon (%s): stack memory is not given back, and goroutines that compute "
+			"hold up others", strerror(-err));
+		rt.preempt = RINGO_PREEMPT_OFF;
+	}
 	err = ms_up(o->procs);
+	if (!err && rt.preempt >= RINGO_PREEMPT_SYSMON)
+		spare_up();
+	rg_state_publish(o->preempt);
+	if (!err)
+		trace_asked();
 	return err ? err : spawn_main();
 }
 
@@ -343,8 +496,10 @@ static void rt_reset(uint32_t phase)
 {
 	const size_t keep = offsetof(struct rt, poller);
 
-	/* users stays as it is: a thread may just be finding out that nothing runs. */
-	_Static_assert(offsetof(struct rt, users) < offsetof(struct rt, poller), "kept");
+	/* users stays as it is: a thread may just be finding out that nothing runs. So do runs and live_ms. */
+	_Static_assert(offsetof(struct rt, users) < offsetof(struct rt, poller) &&
+		       offsetof(struct rt, runs) < offsetof(struct rt, poller) &&
+		       offsetof(struct rt, live_ms) < offsetof(struct rt, poller), "kept");
 	memset((char *)&rt + keep, 0, sizeof(rt) - keep);
 	/* order: release; pairs with the CAS in phase_claim */
 	rg_store_release(&rt.phase, phase);
@@ -358,6 +513,7 @@ static int run(int (*fn)(void *), void *arg, const struct ringo_options *o, int 
 	rt.main_fn = fn;
 	rt.main_arg = arg;
 	rt.nglobal = 0;
+	rg_add_relaxed(&rt.runs, 1);
 	err = bring_up(o);
 	if (err) {
 		rt.stop_deadline = rg_time_add(rg_now(), rt.shutdown_ns);
@@ -405,11 +561,20 @@ RG_API int ringo_run(int (*fn)(void *), void *arg)
 
 void rg_run_child(void)
 {
+	uint32_t runs;
+
 	for (struct rg_exit_hook *h = hooks; h; h = h->next)
 		if (h->child)
 			h->child();
-	for (unsigned i = 0; i < rt.nm; i++)
-		rt.poller->child(rt.m[i]);
+	for (unsigned i = 0; i < rt.np; i++)
+		rt.poller->child(rt.p[i]);
 	rg_m_child();
+	rg_kern_child();
+	rg_state_child();
+	rg_events_child();
+	rg_lane_reset();
+	rg_spares_child();
+	runs = rt.runs;
 	memset(&rt, 0, sizeof(rt));
+	rt.runs = (runs | 1) + 1;
 }

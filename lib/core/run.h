@@ -5,8 +5,11 @@
 
 struct m;
 
-/* The main goroutine exited without returning. */
-void rg_main_exited(struct m *m);
+/* The main goroutine ends: if without returning, the others go on. */
+void rg_main_exited(void);
+
+/* There is to be a spare M soon. Takes no lock of the C library. */
+void rg_run_want_spare(void);
 
 /* Install the fork handlers, once. */
 void rg_fork_init(void);

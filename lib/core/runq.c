@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: MIT
-/* Run queues, what is not needed each time: see runq.h for the design. */
+/*
+ * Run queues, what is not needed each time: see runq.h for the design.
+ *
+ * How long goroutines wait in them is sampled, since a time for each would be dearer than a switch: a round sets
+ * a mark at the end of the queue, at most once in MARK_PAUSE, and when that place comes to the head, so much later
+ * its G runs. Places that thieves take are not counted, nor who runs next.
+ */
 #include "core/runq.h"
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
 #include "base/os.h"
 #include "core/sched.h"
 
 enum { GLOBAL_BATCH = 128 };
+
+#define MARK_PAUSE INT64_C(100000)
 
 /* Under the global lock. There is room: no G is on a queue twice. */
 static void global_push(struct g *g)
@@ -34,6 +43,17 @@ void rg_runq_overflow(struct p *p, struct g *g, uint32_t head)
 	rg_unlock(&rt.global_lock);
 }
 
+/* A run-next is about to run where it is, warm: it is taken only from a holder that does not switch for a while. */
+static struct g *steal_next(struct p *victim)
+{
+	uint64_t switches = rg_load_relaxed(&victim->count.switches);
+
+	if (!rg_load_relaxed(&victim->next))
+		return NULL;
+	rg_cpu_relax_for(RG_NEXT_RELAX);
+	return rg_load_relaxed(&victim->count.switches) == switches ? rg_runq_take_next(victim) : NULL;
+}
+
 struct g *rg_runq_steal(struct p *thief, struct p *victim, bool with_next)
 {
 	for (;;) {
@@ -47,7 +67,7 @@ struct g *rg_runq_steal(struct p *thief, struct p *victim, bool with_next)
 		if (n > RG_RUNQ / 2)
 			continue; /* head and tail are from different moments */
 		if (!n)
-			return with_next ? rg_runq_take_next(victim) : NULL;
+			return with_next ? steal_next(victim) : NULL;
 		for (uint32_t i = 0; i < n; i++) {
 			g = rg_load_relaxed(&victim->ring[(head + i) % RG_RUNQ]);
 			rg_store_relaxed(&thief->ring[(thief->tail + i) % RG_RUNQ], g);
@@ -121,4 +141,32 @@ struct g *rg_global_get(struct p *p)
 	rt.global_head = rt.nglobal ? rt.global_head + n : 0;
 	rg_unlock(&rt.global_lock);
 	return n ? first : NULL;
+}
+
+void rg_runq_mark(struct p *p, int64_t now)
+{
+	uint32_t head = rg_load_relaxed(&p->head);
+
+	if (p->mark_at && (int32_t)(head - p->mark) > 0)
+		p->mark_at = 0; /* by thieves */
+	if (p->mark_at || now < p->mark_next || head == p->tail)
+		return;
+	p->mark = p->tail - 1;
+	p->mark_at = now;
+	p->mark_next = now + MARK_PAUSE;
+}
+
+struct g *rg_runq_marked(struct p *p, struct g *g)
+{
+	int64_t ns = p->mark_at ? rg_now() - p->mark_at : -1;
+	unsigned i = 0;
+
+	p->mark_at = 0;
+	if (ns < 0)
+		return g; /* an old one: the numbers of places come round */
+	while (i < RG_WAITS - 1 && ns > INT64_C(1000) << 2 * i)
+		i++;
+	rg_count(&p->waits.n[i], 1);
+	rg_count(&p->waits.ns, (uint64_t)ns);
+	return g;
 }

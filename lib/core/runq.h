@@ -26,7 +26,7 @@
 #include "core/p.h"
 #include "core/rt.h"
 
-enum { RG_NEXT_RUNS = 8, RG_PREFETCH = 4 };
+enum { RG_NEXT_RUNS = 8, RG_NEXT_RELAX = 130, RG_PREFETCH = 4 };
 
 /* The queue is full: half of it and g go to the global queue. */
 void rg_runq_overflow(struct p *p, struct g *g, uint32_t head);
@@ -35,6 +35,10 @@ void rg_runq_overflow(struct p *p, struct g *g, uint32_t head);
 struct g *rg_runq_steal(struct p *thief, struct p *victim, bool with_next);
 
 void rg_runq_drain(struct p *p); /* all to the global queue */
+
+/* A round, at this time; g came from the place that is marked, and is returned: that makes the call a jump. The holder. */
+void rg_runq_mark(struct p *p, int64_t now);
+RG_COLD __attribute__((returns_nonnull)) struct g *rg_runq_marked(struct p *p, struct g *g);
 
 /* put, pop, take: the P's holder only. */
 
@@ -59,7 +63,7 @@ static inline void rg_runq_put_next(struct p *p, struct g *g)
 
 	if (rg_load_relaxed(&rt.solo)) {
 		former = p->next;
-		p->next = g;
+		rg_store_relaxed(&p->next, g); /* sysmon looks at it */
 	} else {
 		/* order: full; pairs with the CAS of a thief on p->next, and publishes the G to it */
 		former = rg_xchg_full(&p->next, g);
@@ -75,7 +79,7 @@ static inline struct g *rg_runq_take_next(struct p *p)
 	if (!g)
 		return NULL;
 	if (rg_load_relaxed(&rt.solo)) {
-		p->next = NULL;
+		rg_store_relaxed(&p->next, NULL);
 		return g;
 	}
 	/* order: full; pairs with the CAS of a thief: one of us gets it */
@@ -115,13 +119,12 @@ static inline struct g *rg_runq_pop_ring(struct p *p)
 		if (n > 2 * RG_PREFETCH)
 			rg_runq_prefetch(p, head);
 		g = rg_load_relaxed(&p->ring[head % RG_RUNQ]);
-		if (rg_load_relaxed(&rt.solo)) {
+		if (rg_load_relaxed(&rt.solo))
 			rg_store_relaxed(&p->head, head + 1);
-			return g;
-		}
 		/* order: full; pairs with the thief's CAS: one of us gets it */
-		if (rg_cas_full(&p->head, head, head + 1))
-			return g;
+		else if (!rg_cas_full(&p->head, head, head + 1))
+			continue;
+		return unlikely(head == p->mark) ? rg_runq_marked(p, g) : g;
 	}
 }
 
@@ -141,9 +144,21 @@ static inline struct g *rg_runq_pop(struct p *p)
 	return g ? g : rg_runq_take_next(p);
 }
 
+/*
+ * Empty at some moment of the call. A look at the ring and then at next is not enough: in between the holder
+ * may push the G that was in next into the ring, and take the one that came after it.
+ */
 static inline bool rg_runq_empty(const struct p *p)
 {
-	return rg_load_relaxed(&p->head) == rg_load_relaxed(&p->tail) && !rg_load_relaxed(&p->next);
+	for (;;) {
+		/* order: acquire all three; they keep the loads in this order. Nothing is read through them. */
+		uint32_t head = rg_load_acquire(&p->head);
+		uint32_t tail = rg_load_acquire(&p->tail);
+		const struct g *next = rg_load_acquire(&p->next);
+
+		if (rg_load_relaxed(&p->tail) == tail)
+			return head == tail && !next;
+	}
 }
 
 /* Global queue, with room for limit Gs. */

@@ -15,6 +15,12 @@ void rg_sched_loop(struct m *m);
 /* Leave the running G, whose state says why; m->post is done for it afterwards. Returns when it runs again. */
 void rg_switch_away(struct m *m, struct g *g);
 
+/* The running G goes to where post puts it. Returns when it runs again. */
+void rg_queue_apart(struct m *m, void (*post)(struct m *, void *));
+
+/* The running G goes to the global queue; its M, without a P, to the spares. */
+void rg_rejoin(struct m *m);
+
 /* For rg_g_main: first thing on a stack that was just switched to. */
 struct m *rg_arrived(void);
 
@@ -33,7 +39,7 @@ void rg_spin_end(struct m *m, bool found);
 bool rg_spin_begin(struct m *m);
 bool rg_idle_enter(struct m *m);     /* false: there is work after all */
 void rg_idle_leave(struct m *m);
-void rg_wake_m(struct m *m);         /* whatever it does: for stop and P changes */
+void rg_wake_p(struct p *p);         /* its M, whatever it does: for stop and P changes */
 bool rg_work_anywhere(struct p *self);
 
 #endif

@@ -5,7 +5,8 @@
  *
  * Guard. The lowest page of each slot must fault. MADV_GUARD_INSTALL (kernel >= 6.13) marks it in the page
  * table, without splitting the mapping, so that a million of them fit into one map entry. It is installed
- * when a slot is first used, because then the page table page is needed anyway. Older kernels: mprotect,
+ * when a slot is first used, because then the page table page is needed anyway. Older kernels: the reservation
+ * is a mapping of the kernel module's device, in which those pages fault (kmod/stacks.c); and without it mprotect,
  * which costs two map entries per slot and so ends at about half of vm.max_map_count; the table of
  * goroutines is made no larger than that, so that a spawn fails and not a running program. With
  * RINGO_RUN_CANARY, slots beyond go on with a canary at the top, where the slot above runs into first.
@@ -16,16 +17,21 @@
  * Base class: there are as many slots as descriptors, plus what the Ps' caches can hold, so binding
  * never fails. Larger classes: a spawn holds a place first.
  *
+ * The unused part of a class is kept out of core files, which would be of its size: terabytes where they go through a
+ * pipe, and minutes where they do not.
+ *
  * THP would make each slot cost 64 KiB at first touch: the arena is MADV_NOHUGEPAGE.
  */
 #include "core/stack.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ringo/stats.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
@@ -36,10 +42,17 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/os.h"
+#include "core/base.h"
+#include "core/fault.h"
 #include "core/rt.h"
+#include "core/state.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
+#endif
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
 #endif
 
 enum {
@@ -48,6 +61,7 @@ enum {
 	CLASS_SHIFT = 28,
 	MAPS_SPARE = 1024,   /* map entries left to the program */
 	CANARY_BYTES = 64,
+	DUMP_BYTES = 64 << 20,
 };
 
 #define NONE UINT32_MAX
@@ -60,6 +74,7 @@ struct class {
 	size_t slot;     /* bytes per slot */
 	uint32_t nslots;
 	uint32_t used;   /* slots ever bound; those below have their guard */
+	uint32_t dumped; /* slots below are in a core, and those from used on would only be holes in it */
 	uint32_t held;   /* classes > 0: goroutines that may bind one */
 	uint32_t lock;
 	uint32_t dirty, clean; /* free lists: indices into next */
@@ -126,7 +141,7 @@ void *rg_stack_top(const struct g *g)
 	char *lo, *hi;
 
 	rg_stack_bounds(g, &lo, &hi);
-	return hi - CANARY_BYTES - (size_t)(slot_index(g->slot) % COLOURS) * RG_CACHELINE;
+	return hi - CANARY_BYTES - sizeof(struct rg_base) - (size_t)(slot_index(g->slot) % COLOURS) * RG_CACHELINE;
 }
 
 static uint32_t count_maps(void)
@@ -156,6 +171,29 @@ static uint32_t map_limit(void)
 	return limit > used + 128 ? (limit - used) / 2 : 64;
 }
 
+/* Of whatever device that is: its first page is a guard. */
+static bool is_guarded(void *p)
+{
+	return madvise(p, RG_PAGE, MADV_POPULATE_READ) && errno == EFAULT;
+}
+
+/* Memory whose guards are the module's. It needs no descriptor afterwards, which the program might close. */
+static void *reserve_guarded(size_t *size, size_t least, size_t slot)
+{
+	int fd = open(RINGO_DEVICE, O_RDWR | O_CLOEXEC);
+	void *p;
+
+	if (fd < 0)
+		return NULL;
+	p = rg_reserve_of(fd, (off_t)RINGO_STACKS(__builtin_ctzl(slot / RG_PAGE)), size, least);
+	close(fd);
+	if (p && !is_guarded(p)) {
+		rg_unreserve(p, *size);
+		p = NULL;
+	}
+	return p;
+}
+
 static int class_init(unsigned i, size_t nslots)
 {
 	struct class *c = &classes[i];
@@ -164,10 +202,11 @@ static int class_init(unsigned i, size_t nslots)
 	c->slot = rg_stack_class_size(i);
 	least = c->slot * (i ? 1 : 64);
 	c->size = nslots * c->slot;
-	c->base = rg_reserve(&c->size, least);
+	c->base = guard == RINGO_GUARD_KMOD ? reserve_guarded(&c->size, least, c->slot) : rg_reserve(&c->size, least);
 	if (!c->base)
 		return -ENOMEM;
 	madvise(c->base, c->size, MADV_NOHUGEPAGE);
+	madvise(c->base, c->size, MADV_DONTDUMP);
 	c->nslots = (uint32_t)(c->size / c->slot);
 	c->next_size = c->nslots * sizeof(*c->next);
 	c->next = rg_reserve(&c->next_size, c->next_size);
@@ -177,19 +216,33 @@ static int class_init(unsigned i, size_t nslots)
 		return -ENOMEM;
 	}
 	c->dirty = c->clean = NONE;
+	rg_state_stacks(i, c->base, c->slot);
 	return 0;
+}
+
+/* The kernel knows markers; if not, whether the module is there. */
+static unsigned guard_best(void)
+{
+	size_t slot = rg_stack_class_size(0), size = slot;
+	void *p = rg_reserve(&size, slot);
+	bool marker = p && !madvise(p, RG_PAGE, MADV_GUARD_INSTALL);
+
+	rg_unreserve(p, size);
+	if (marker)
+		return RINGO_GUARD_MARKER;
+	p = reserve_guarded(&size, slot, slot);
+	rg_unreserve(p, size);
+	return p ? RINGO_GUARD_KMOD : RINGO_GUARD_MPROTECT;
 }
 
 static void guard_choose(bool canary)
 {
-	const char *want = getenv("RINGO_GUARD"); /* "mprotect": as on a kernel without markers */
+	const char *want = getenv("RINGO_GUARD"); /* "mprotect": as without the others */
 
-	if ((!want || strcmp(want, "mprotect")) &&
-	    !madvise(classes[0].base, RG_PAGE, MADV_GUARD_INSTALL)) {
-		guard = RINGO_GUARD_MARKER;
-		guard_max = UINT32_MAX;
+	guard = want && !strcmp(want, "mprotect") ? RINGO_GUARD_MPROTECT : guard_best();
+	guard_max = UINT32_MAX;
+	if (guard != RINGO_GUARD_MPROTECT)
 		return;
-	}
 	guard = canary ? RINGO_GUARD_CANARY : RINGO_GUARD_MPROTECT;
 	guard_max = map_limit();
 	rg_stack_canaries = canary;
@@ -202,9 +255,9 @@ int rg_stack_init(size_t *limit, bool canary)
 	memset(classes, 0, sizeof(classes));
 	guarded = 0;
 	rg_stack_canaries = false;
+	guard_choose(canary);
 	if (class_init(0, *limit + spare))
 		return -ENOMEM;
-	guard_choose(canary);
 	if (guard == RINGO_GUARD_MPROTECT)
 		*limit = rg_min(*limit, guard_max > 2 * spare ? guard_max - spare : guard_max / 2);
 	*limit = rg_min(*limit, classes[0].nslots > 2 * spare ? classes[0].nslots - spare :
@@ -263,6 +316,8 @@ static void fortify(struct class *c, uint32_t index)
 				 "cgroup, or run fewer goroutines", strerror(errno));
 		return;
 	}
+	if (guard == RINGO_GUARD_KMOD)
+		return;
 	if (rg_load_relaxed(&guarded) < guard_max && !mprotect(lo, RG_PAGE, PROT_NONE)) {
 		rg_add_relaxed(&guarded, 1);
 		return;
@@ -270,6 +325,18 @@ static void fortify(struct class *c, uint32_t index)
 	if (guard == RINGO_GUARD_MPROTECT)
 		rg_fatal("cannot guard another stack: the program uses more of vm.max_map_count than "
 			 "was left to it. Raise that sysctl, or use RINGO_RUN_CANARY");
+}
+
+/* Slots below end are to be in a core. Under the class lock. */
+static void dump_below(struct class *c, uint32_t end)
+{
+	size_t from = c->dumped * c->slot, step = rg_max((size_t)DUMP_BYTES, c->slot), n;
+
+	if (likely(end <= c->dumped))
+		return;
+	n = rg_min((end * c->slot - from + step - 1) / step * step, c->size - from);
+	madvise(c->base + from, n, MADV_DODUMP);
+	c->dumped += (uint32_t)(n / c->slot);
 }
 
 /* Top of a free list, hottest first. Under the class lock. */
@@ -290,8 +357,9 @@ static uint32_t carve(struct class *c, unsigned class, struct p *p)
 
 	if (first >= c->nslots)
 		rg_fatal("out of stack slots in class %u: a bug in ringo", class);
-	if (guard == RINGO_GUARD_MPROTECT)
-		n = 1; /* each costs map entries: none in advance */
+	if (guard == RINGO_GUARD_MPROTECT || !p)
+		n = 1; /* each costs map entries: none in advance. Without a P: nowhere to keep more. */
+	dump_below(c, first + n);
 	for (uint32_t i = 0; i < n; i++) {
 		fortify(c, first + i);
 		if (i)
@@ -316,7 +384,7 @@ void rg_stack_bind(struct p *p, struct g *g)
 	struct class *c = &classes[class];
 	char *lo, *hi;
 
-	if (likely(!class && p->nslots)) {
+	if (likely(!class && p && p->nslots)) {
 		g->slot = p->slots[--p->nslots];
 	} else {
 		uint32_t i;
@@ -429,6 +497,13 @@ uint32_t rg_stack_find(const void *addr, bool *in_guard)
 	return 0;
 }
 
+bool rg_stack_arena(unsigned class, char **lo, char **hi)
+{
+	*lo = classes[class].base;
+	*hi = *lo + classes[class].size;
+	return *lo != NULL;
+}
+
 struct g *rg_stack_owner(uint32_t slot)
 {
 	for (uint32_t i = 0, n = rg_g_used(); i < n; i++)
@@ -444,7 +519,8 @@ void rg_stack_check(struct g *g)
 
 	rg_stack_bounds(g, &lo, &hi);
 	if (*(uint64_t *)(hi - sizeof(uint64_t)) == CANARY) {
-		if ((char *)__builtin_frame_address(0) >= lo + RG_PAGE)
+		if ((char *)__builtin_frame_address(0) >= lo + RG_PAGE ||
+		    rg_on_spare(g, __builtin_frame_address(0)))
 			return;
 	} else {
 		culprit = rg_stack_owner(g->slot + 1); /* the slot above runs down into this one */

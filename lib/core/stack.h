@@ -27,13 +27,16 @@ void rg_stack_release(unsigned class);
 void rg_stack_bind(struct p *p, struct g *g);
 void rg_stack_unbind(struct p *p, struct g *g);
 
-/* Where a fresh G's frames begin. */
+/* Where a fresh G's frames begin, downwards; and its struct rg_base, upwards. */
 void *rg_stack_top(const struct g *g);
 void rg_stack_bounds(const struct g *g, char **lo, char **hi); /* lo includes the guard page */
 
 /* Slot that addr lies in, 0 if none; and the G bound to a slot, for reports. */
 uint32_t rg_stack_find(const void *addr, bool *in_guard);
 struct g *rg_stack_owner(uint32_t slot);
+
+/* The reservation of a class; false: none. */
+bool rg_stack_arena(unsigned class, char **lo, char **hi);
 
 /* Where there is no guard page: report an overflow that was noticed late. */
 extern bool rg_stack_canaries;

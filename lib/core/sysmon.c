@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * sysmon, and what it does today: give stack pages back that were used once and are not now.
+ * sysmon: a thread that looks whether goroutines run for too long (revoke.c), and gives stack pages back that
+ * were used once and are not now.
  *
  * A goroutine that went deep and came back keeps its pages. Nobody can tell by looking at its stack
  * pointer, and asking the kernel what is resident costs more than giving back what may be. So a pass
@@ -15,11 +16,14 @@
  * batch, then we look at g->state. The M that resumes a G stores state = RUNNING, then loads trim (plain
  * accesses: the barrier is on our side). Either we see RUNNING (or the RUNNABLE before it) and leave the
  * G alone, or that M sees BUSY and waits. trim turns from ONSTACK to DIRTY only when the G's stack pointer
- * was saved, so a G on its way to being parked is not touched.
+ * was saved, so a G on its way to being parked is not touched. An M that loaded trim before our BUSY says ONSTACK
+ * over it; its G may have parked again by the time we look, so trim must then still be BUSY, and ours: each
+ * holder at a time has a value of its own (trace.c).
  */
 #include "core/sysmon.h"
 
 #include <errno.h>
+#include <ringo/go.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -31,8 +35,16 @@
 #include "base/lock.h"
 #include "base/membarrier.h"
 #include "base/thread.h"
+#include "core/kern.h"
+#include "core/revoke.h"
 #include "core/rt.h"
 #include "core/stack.h"
+
+#ifdef RINGO_SIM
+enum { HAS_MEMORY = 0 }; /* the simulation has none to give back */
+#else
+enum { HAS_MEMORY = 1 };
+#endif
 
 enum { BATCH = 256 };
 
@@ -45,7 +57,8 @@ uint32_t rg_trim_wanted;
 static struct {
 	struct rg_thread thread;
 	bool started;
-	uint32_t stop; /* a futex word */
+	bool stop;
+	uint32_t bell; /* a futex word: counts up for each thing to do */
 	int self;      /* pidfd for process_madvise; -1: not usable */
 } sysmon;
 
@@ -55,7 +68,7 @@ void rg_trim_ask(void)
 		return;
 	/* order: full; pairs with the xchg in sysmon_main. One M of many makes the call. */
 	if (!rg_xchg_full(&rg_trim_wanted, 1))
-		rg_futex_wake(&rg_trim_wanted, 1);
+		rg_sysmon_wake();
 }
 
 static void drop_one_by_one(const struct iovec *iov, unsigned n)
@@ -123,14 +136,17 @@ static void trim_batch(struct g **batch, unsigned n)
 		return;
 	rg_membarrier();
 	for (unsigned i = 0; i < n; i++) {
-		trimmed[i] = parked(batch[i]);
+		/* order: acquire; pairs with the release in do_post, in case it has parked anew: then trim is not BUSY */
+		trimmed[i] = parked(batch[i]) && rg_load_acquire(&batch[i]->trim) == RG_TRIM_BUSY;
 		if (trimmed[i] && unused_part(batch[i], &iov[k]))
 			k++;
 	}
 	drop(iov, k);
-	/* order: release; pairs with the load in rg_set_running: the pages are gone before it goes on */
+	/* Not a store: what an M said over our BUSY must stay. */
+	/* order: full; pairs with the load in set_resumed: the pages are gone before it goes on */
 	for (unsigned i = 0; i < n; i++)
-		rg_store_release(&batch[i]->trim, trimmed[i] ? RG_TRIM_CLEAN : RG_TRIM_DIRTY);
+		rg_cas_full(&batch[i]->trim, (uint8_t)RG_TRIM_BUSY,
+			    (uint8_t)(trimmed[i] ? RG_TRIM_CLEAN : RG_TRIM_DIRTY));
 }
 
 static void trim_parked(void)
@@ -177,44 +193,94 @@ static void trim_free(void)
 		}
 }
 
-/* False: the run ends. */
-static bool pause_for(int64_t ns)
+/* Give back what is not used; when this is to be done again at the earliest. */
+static int64_t trim(int64_t start)
 {
-	int64_t end = rg_time_add(rg_now(), ns);
-
-	while (!rg_load_relaxed(&sysmon.stop)) {
-		int64_t left = end - rg_now();
-
-		if (left <= 0)
-			return true;
-		rg_futex_wait(&sysmon.stop, 0, left);
+	/* order: full; pairs with the xchg in rg_trim_ask: what parks from now on asks again */
+	rg_xchg_full(&rg_trim_wanted, 0);
+	if (HAS_MEMORY) {
+		trim_parked();
+		trim_free();
 	}
-	return false;
+	/* Many stacks: at most a fiftieth of one CPU. */
+	return rg_max(PERIOD, 50 * (rg_now() - start));
+}
+
+/* *at: when to look again, if nobody asks before; false: one has to. busy: only when nothing ran since the last look. */
+static bool watch(int64_t now, bool busy, int64_t *at)
+{
+	int64_t next;
+
+	/* order: full; pairs with the exchange in rg_watch_ask: who comes to wait from now on asks again */
+	rg_xchg_full(&rg_watch, 0);
+	next = rg_revoke_look(now, busy, at);
+	if (!next) {
+		rg_membarrier(); /* who read the flag before that has made itself seen by now */
+		next = rg_revoke_look(now, false, at);
+	}
+	if (!next)
+		return false;
+	rg_store_relaxed(&rg_watch, 1);
+	*at = now + next;
+	return true;
+}
+
+static void wait_for(uint32_t bell, int64_t ns)
+{
+	if (rg_kern_used())
+		rg_kern_sleep(ns);
+	else
+		rg_futex_wait(&sysmon.bell, bell, ns);
 }
 
 static void *sysmon_main(void *arg)
 {
-	int64_t period = PERIOD;
+	int64_t period = PERIOD, trim_at = INT64_MAX, watch_at = INT64_MAX, slept_at = 0;
+	bool watching = false; /* looks go on, nobody need ask */
+	bool busy = false; /* the last sleep was too short to be worth waking up */
 
 	(void)arg;
-	while (!rg_load_relaxed(&sysmon.stop)) {
-		int64_t start;
+	rg_thread_name("ringo-sysmon");
+	rg_thread_punctual(); /* or it waits for the kernel's tick, and for other timers */
+	for (;;) {
+		/* order: acquire; pairs with the add in rg_sysmon_wake */
+		uint32_t bell = rg_load_acquire(&sysmon.bell);
+		int64_t now = rg_now(), next;
 
-		if (!rg_load_relaxed(&rg_trim_wanted)) {
-			rg_futex_wait(&rg_trim_wanted, 0, -1);
-			continue;
+		if (rg_load_relaxed(&sysmon.stop))
+			return NULL;
+		if (trim_at == INT64_MAX && rg_load_relaxed(&rg_trim_wanted))
+			trim_at = now + period;
+		if (rt.preempt != RINGO_PREEMPT_OFF && !watching && rg_load_relaxed(&rg_watch)) {
+			watching = true;
+			busy = now - slept_at < rg_look_ns();
+			watch_at = now + rg_look_ns();
 		}
-		if (!pause_for(period))
-			break;
-		/* order: full; pairs with the xchg in rg_trim_ask: what parks from now on asks again */
-		rg_xchg_full(&rg_trim_wanted, 0);
-		start = rg_now();
-		trim_parked();
-		trim_free();
-		/* Many stacks: at most a fiftieth of one CPU. */
-		period = rg_max(PERIOD, 50 * (rg_now() - start));
+		next = rg_min(trim_at, watch_at);
+		if (next > now) {
+			wait_for(bell, next == INT64_MAX ? -1 : next - now);
+			now = rg_now();
+		}
+		if (rg_kern_used() && rg_kern_notices())
+			watch_at = rg_min(watch_at, now + rg_look_ns());
+		if (now >= trim_at) {
+			period = trim(now);
+			trim_at = INT64_MAX;
+		}
+		if (now >= watch_at) {
+			watching = watch(now, busy, &watch_at);
+			slept_at = now;
+		}
 	}
-	return NULL;
+}
+
+void rg_sysmon_wake(void)
+{
+	rg_add_full(&sysmon.bell, 1); /* order: full; pairs with the acquire in sysmon_main */
+	if (rg_kern_used())
+		rg_kern_wake();
+	else
+		rg_futex_wake(&sysmon.bell, 1);
 }
 
 int rg_sysmon_start(void)
@@ -223,10 +289,8 @@ int rg_sysmon_start(void)
 
 	memset(&sysmon, 0, sizeof(sysmon));
 	rg_trim_wanted = 0;
+	rg_watch = rt.preempt == RINGO_PREEMPT_OFF; /* nobody need ask */
 	sysmon.self = (int)syscall(SYS_pidfd_open, getpid(), 0);
-#ifdef RINGO_SIM
-	return 0; /* the simulation has no memory to give back */
-#endif
 	err = rg_thread_start(&sysmon.thread, sysmon_main, NULL, RG_THREAD_NO_SIGNALS);
 	sysmon.started = !err;
 	return err;
@@ -243,10 +307,8 @@ void rg_sysmon_child(void)
 void rg_sysmon_stop(void)
 {
 	if (sysmon.started) {
-		rg_store_relaxed(&sysmon.stop, 1);
-		rg_futex_wake(&sysmon.stop, 1);
-		rg_store_relaxed(&rg_trim_wanted, 1);
-		rg_futex_wake(&rg_trim_wanted, 1);
+		rg_store_relaxed(&sysmon.stop, true);
+		rg_sysmon_wake();
 		rg_thread_join(&sysmon.thread);
 	}
 	if (sysmon.self >= 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Giving stack memory back. See sysmon.c. */
+/* The thread that watches, and gives stack memory back. See sysmon.c. */
 #ifndef RG_CORE_SYSMON_H
 #define RG_CORE_SYSMON_H
 
@@ -7,7 +7,7 @@
 
 #include "base/atomic.h"
 
-extern uint32_t rg_trim_wanted; /* a futex word: sysmon sleeps while it is 0 */
+extern uint32_t rg_trim_wanted;
 void rg_trim_ask(void);
 
 /* An M goes to sleep: stacks may have become trimmable. One load when sysmon knows already. */
@@ -16,6 +16,9 @@ static inline void rg_trim_hint(void)
 	if (!rg_load_relaxed(&rg_trim_wanted))
 		rg_trim_ask();
 }
+
+/* Somebody waits for a P: see revoke.h. */
+void rg_sysmon_wake(void);
 
 int rg_sysmon_start(void);
 void rg_sysmon_stop(void);

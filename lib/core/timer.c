@@ -11,6 +11,9 @@
  * ends earlier than that, or on another P, makes a new entry and thereby the old one stale. Stale entries
  * are dropped when they come up, or when the heap is full and would grow.
  *
+ * sysmon takes the P from a G that computes while an entry is due (revoke.c), so it is asked to come when there is a new
+ * first one. It reads n and first, each of which may be older than the other: then it comes too early, or was asked.
+ *
  * Ordering. g->tent is stored by the holder of the P it names, so a G that finds its own P there may rely
  * on the entry. g->wait_until is written before g->wake turns odd and read after that was seen; a claim by
  * CAS on the value seen fails if the G has gone on to another wait since.
@@ -29,20 +32,28 @@
 
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/lock.h"
 #include "core/gate.h"
+#include "core/panic.h"
 #include "core/park.h"
+#include "core/reserve.h"
+#include "core/revoke.h"
 #include "core/rt.h"
 #include "core/sched.h"
 
-enum { HEAP_FIRST = 256, UNIT_SHIFT = 16, TAG_BITS = 21 };
+enum { HEAP_FIRST = 256, UNIT_SHIFT = 16, TAG_BITS = 11, TIME_BITS = 42 };
 
-/* tent: P in 10 bits, valid in 1, tag in 21, time in 32. */
+#define FAR ((UINT64_C(1) << TIME_BITS) - 1)
+
+/*
+ * tent: P in 10 bits, valid in 1, tag in 11, time in 42: enough for nine years of uptime, after which an entry
+ * is made for each wait. That a tag comes again does no harm: the older entry of that time serves as well.
+ */
 static uint64_t tent_make(const struct p *p, uint32_t tag, int64_t when)
 {
-	int64_t units = when >> UNIT_SHIFT;
-	uint64_t low = units < UINT32_MAX ? (uint64_t)units : UINT32_MAX;
+	uint64_t time = rg_min((uint64_t)when >> UNIT_SHIFT, FAR);
 
-	return (uint64_t)p->id << 54 | 1ull << 53 | (uint64_t)tag << 32 | low;
+	return (uint64_t)p->id << 54 | 1ull << 53 | (uint64_t)tag << TIME_BITS | time;
 }
 
 static bool tent_on(uint64_t tent, const struct p *p)
@@ -53,9 +64,9 @@ static bool tent_on(uint64_t tent, const struct p *p)
 /* The valid entry comes up no later than when, give or take one unit. Far times never match. */
 static bool tent_serves(uint64_t tent, const struct p *p, int64_t when)
 {
-	uint32_t units = (uint32_t)tent;
+	uint64_t time = tent & FAR;
 
-	return tent_on(tent, p) && units != UINT32_MAX && units <= when >> UNIT_SHIFT;
+	return tent_on(tent, p) && time != FAR && time <= (uint64_t)when >> UNIT_SHIFT;
 }
 
 static bool entry_valid(const struct rg_tent *e, const struct p *p)
@@ -104,10 +115,21 @@ static void drop_stale(struct p *p)
 	for (uint32_t i = 0; i < t->n; i++)
 		if (entry_valid(&t->heap[i], p))
 			t->heap[n++] = t->heap[i];
-	t->n = n;
+	rg_store_relaxed(&t->n, n);
 	for (uint32_t i = n / 4 + 1; i-- > 0;)
 		if (i < n)
 			sift_down(t->heap, n, i, t->heap[i]);
+	if (n)
+		rg_store_relaxed(&t->first, t->heap[0].when);
+}
+
+static void add(struct p *p, struct rg_tent e)
+{
+	struct rg_timers *t = &p->timers;
+
+	rg_store_relaxed(&t->n, t->n + 1);
+	sift_up(t->heap, t->n - 1, e);
+	rg_store_relaxed(&t->first, t->heap[0].when);
 }
 
 static int heap_grow(struct rg_timers *t)
@@ -157,7 +179,9 @@ int rg_timer_arm(struct m *m, struct g *g)
 		return -ENOMEM;
 	e.tag = tag_next(p);
 	rg_store_relaxed(&g->tent, tent_make(p, e.tag, e.when));
-	sift_up(p->timers.heap, p->timers.n++, e);
+	add(p, e);
+	if (p->timers.first == e.when)
+		rg_watch_hint();
 	return 0;
 }
 
@@ -168,13 +192,13 @@ static void put_back(struct p *p, struct g *g, int64_t until)
 
 	/* order: full; pairs with the store in rg_timer_arm on another P, which then keeps its own */
 	if (rg_cas_full(&g->tent, 0, tent_make(p, e.tag, e.when)))
-		sift_up(p->timers.heap, p->timers.n++, e);
+		add(p, e);
 }
 
 static void entry_due(struct m *m, const struct rg_tent *e, int64_t now)
 {
 	struct g *g = rg_g_at(e->g);
-	uint32_t wake;
+	uint32_t wake, kind;
 	int64_t until;
 
 	/* order: full; pairs with the store in rg_timer_arm: a newer entry stays */
@@ -186,35 +210,56 @@ static void entry_due(struct m *m, const struct rg_tent *e, int64_t now)
 		return;
 	until = rg_load_relaxed(&g->wait_until);
 	if (until > now) {
-		put_back(m->p, g, until);
+		if (until != INT64_MAX) /* this one does not end by time */
+			put_back(m->p, g, until);
 		return;
 	}
-	if (rg_load_relaxed(&g->wait_kind) == RG_WAIT_OP) {
+	kind = rg_load_relaxed(&g->wait_kind);
+	if (kind == RG_WAIT_OP) {
+		if (rg_load_relaxed(&g->op_home) != m->p->id)
+			return; /* its P has an entry of its own */
 		rg_count(&m->p->count.cancels, 1);
 		rt.poller->cancel(m, g);
 		return;
 	}
-	/* order: full; pairs with rg_claim of the other waker */
-	if (rg_cas_full(&g->wake, wake, wake + 1))
+	/* order: full; pairs with rg_claim of the other waker, and with rg_reserved_take */
+	if (!rg_cas_full(&g->wake, wake, wake + 1))
+		return;
+	if (kind == RG_WAIT_CLAIM) {
+		rg_off_stack(g);
 		rg_ready(m, g, -ETIMEDOUT);
+	} else if (kind == RG_WAIT_START)
+		rg_reserved_start(m, g);
+	else
+		g->fn((void *)g->args[0]);
 }
 
-int64_t rg_timers_run(struct m *m)
+int64_t rg_timers_run(struct m *m, int64_t now)
 {
 	struct rg_timers *t = &m->p->timers;
-	int64_t now;
 
-	if (!t->n)
-		return INT64_MAX;
-	now = rg_now();
 	while (t->n && t->heap[0].when <= now) {
 		struct rg_tent e = t->heap[0];
 
-		if (--t->n)
+		rg_store_relaxed(&t->n, t->n - 1);
+		if (t->n)
 			sift_down(t->heap, t->n, 0, t->heap[t->n]);
 		entry_due(m, &e, now);
 	}
-	return t->n ? t->heap[0].when : INT64_MAX;
+	if (!t->n)
+		return INT64_MAX;
+	rg_store_relaxed(&t->first, t->heap[0].when);
+	return t->first;
+}
+
+void rg_timers_await_end(uint32_t run)
+{
+	unsigned n = 0;
+
+	/* order: acquire all; pair with the add and the release in run.c, and with the sub in thread_main of m.c */
+	while (rg_load_acquire(&rt.runs) == run && rg_load_acquire(&rt.phase) == RG_STOPPING &&
+	       rg_load_acquire(&rt.live_ms))
+		rg_pause(n++);
 }
 
 void rg_timers_free(struct p *p)
@@ -248,12 +293,11 @@ RG_API int ringo_sleep(int64_t ns)
 	err = rg_wait_begin_until(m, g, until);
 	if (err < 0) {
 		res = err;
-	} else if (!err) { /* for ever: no time to wait for, and nobody else to wake us */
-		rg_park(m, RG_WHY_SLEEP, NULL, NULL);
 	} else {
-		rg_park(m, RG_WHY_SLEEP, NULL, NULL);
-		if (g->deadline && g->deadline < until)
-			res = -ETIMEDOUT;
+		/* Without any time nobody wakes us; a context may. */
+		res = (int)rg_park(m, RG_WHY_SLEEP, NULL, NULL, NULL);
+		if (res == -ETIMEDOUT && rg_now() >= until)
+			res = 0;
 	}
 	rg_leave(rg_m());
 	return res;
@@ -266,8 +310,7 @@ RG_API int64_t ringo_deadline_set(int64_t abs_ns)
 
 	if (!m)
 		return 0;
-	former = m->cur->deadline;
-	m->cur->deadline = abs_ns < 0 ? 1 : abs_ns;
+	former = rg_deadline_set(m->cur, abs_ns < 0 ? 1 : abs_ns);
 	rg_leave(m);
 	return former;
 }
@@ -283,8 +326,9 @@ RG_API int64_t ringo__timeout_push(int64_t ns)
 	until = rg_time_add(rg_now(), ns);
 	if (until < 1)
 		until = 1;
-	if (!former || until < former)
-		m->cur->deadline = until;
+	if (former && former < until)
+		until = former;
+	former = rg_deadline_set(m->cur, until);
 	rg_leave(m);
 	return former;
 }

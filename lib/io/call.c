@@ -49,8 +49,8 @@ int rg_io_pause(unsigned tries)
 	err = rg_wait_begin_until(m, m->cur, until);
 	if (err < 0)
 		return err;
-	rg_park(m, RG_WHY_IO, NULL, NULL);
-	return 0;
+	rg_park(m, RG_WHY_IO, NULL, NULL, NULL);
+	return rg_ambient_err(rg_m()->cur);
 }
 
 static int wait_ready(const struct rg_op *op, short events, unsigned tries)

@@ -41,7 +41,7 @@ static int close_directly(int fd)
 
 	rg_step_out(m);
 	res = rg_sys_close(fd);
-	rg_step_in(m);
+	rg_step_in_w(m);
 	return res;
 }
 
@@ -71,7 +71,7 @@ static int close_inside(int fd)
 
 RG_API int ringo_close(int fd)
 {
-	struct m *m = rg_enter();
+	struct m *m = rg_enter_w();
 	int res;
 
 	rg_fd_forget(fd);

@@ -62,7 +62,7 @@ static int wait_none(void)
 
 	if (timed < 0)
 		return timed;
-	return (int)rg_park(m, RG_WHY_IO, NULL, NULL);
+	return (int)rg_park(m, RG_WHY_IO, NULL, NULL, NULL);
 }
 
 static int wait_any(const struct pollfd *fds, nfds_t n)

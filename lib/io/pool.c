@@ -20,6 +20,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "core/deadlock.h"
 #include "core/gate.h"
 #include "core/park.h"
 #include "core/rt.h"
@@ -91,6 +92,7 @@ static struct job *take(void)
 static void *worker(void *arg)
 {
 	(void)arg;
+	rg_thread_name("ringo-pool");
 	rg_lock(&pool.lock);
 	while (!pool.stop) {
 		struct job *j = take();
@@ -111,6 +113,7 @@ static void *worker(void *arg)
 		pool.idle--;
 	}
 	rg_unlock(&pool.lock);
+	rg_thread_gone();
 	/* order: full; pairs with the wait in pool_end: it no longer touches anything of ours */
 	if (rg_add_full(&pool.live, -1) == 1)
 		rg_futex_wake(&pool.live, 1);
@@ -201,24 +204,24 @@ static void post_publish(struct m *m, void *arg)
 int rg_pool_run(struct m *m, int (*fn)(void *), void *arg, int *result)
 {
 	struct job j = { .fn = fn, .arg = arg, .g = m->cur };
-	int timed = rg_wait_begin(m, m->cur);
 	int64_t res;
 	int err;
 
-	if (timed < 0)
-		return timed;
-	j.claim = timed;
 	rg_lock(&pool.lock);
 	err = provide_thread();
-	if (err) {
+	if (!err)
+		err = rg_wait_begin(m, m->cur);
+	if (err < 0) {
 		rg_unlock(&pool.lock);
-		rg_wait_abort(m->cur);
 		return err;
 	}
+	j.claim = err;
 	pool.jobs++;
 	enqueue(&j);
-	res = rg_park(m, RG_WHY_POOL, post_publish, NULL);
-	if (res) { /* the deadline claimed us, so no thread has */
+	rg_outside(j.g, 1);
+	res = rg_park(m, RG_WHY_POOL, NULL, post_publish, NULL);
+	rg_outside(j.g, -1);
+	if (res) { /* the deadline or cancellation won us, so no thread has */
 		rg_lock(&pool.lock);
 		dequeue(&j);
 		rg_unlock(&pool.lock);

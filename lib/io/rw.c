@@ -45,7 +45,7 @@ static int look_for_offset(int fd)
 
 	rg_step_out(m);
 	res = rg_sys_seek_nowhere(fd);
-	rg_step_in(m);
+	rg_step_in_w(m);
 	return res;
 }
 
@@ -81,7 +81,7 @@ static int move_file(struct transfer *t)
 		return -ETIMEDOUT;
 	rg_step_out(m);
 	res = rg_sys_transfer(t->fd, t->out, t->iov, t->n, false);
-	rg_step_in(m);
+	m = rg_step_in_w(m);
 	if (res != -EAGAIN && res != -EOPNOTSUPP && res != -EINTR)
 		return res;
 	err = rg_pool_run(m, file_job, t, &res);

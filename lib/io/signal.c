@@ -6,6 +6,9 @@
  * eventfd and sends to the channels that asked, as any goroutine would: sync stands beside this layer, so
  * only its public calls are used here, and they must not be made under a lock.
  *
+ * Two locks. Who changes who is told of what holds sig.changing throughout, system calls included: others who
+ * change something may wait for that, and nobody else. The lists themselves are under sig.lock.
+ *
  * At the end of the run the former handlers are put back. The eventfd is closed once no handler is inside:
  * one that comes late finds it gone. A forked child puts the handlers back too, because it would write to
  * the eventfd of its parent.
@@ -18,6 +21,8 @@
 
 #include <errno.h>
 #include <ringo/chan.h>
+#include <ringo/context.h>
+#include <ringo/go.h>
 #include <ringo/io.h>
 #include <ringo/time.h>
 #include <signal.h>
@@ -27,6 +32,7 @@
 #include "base/lock.h"
 #include "core/gate.h"
 #include "core/rt.h"
+#include "core/scope.h"
 #include "io/sys.h"
 
 struct subscriber {
@@ -35,7 +41,8 @@ struct subscriber {
 };
 
 static struct {
-	uint32_t lock;
+	uint32_t changing; /* before lock */
+	uint32_t lock;     /* of subs */
 	bool hooked;
 	bool daemon;  /* runs in this run */
 	int evfd;     /* plus one; 0 none. Read by handlers. */
@@ -150,9 +157,11 @@ static void close_event(void)
 	rg_sys_close(fd);
 }
 
+/* Unless the program has set its own meanwhile. */
 static void restore(int signo)
 {
-	sigaction(signo, &sig.former[signo], NULL);
+	if (is_handler(signo, on_signal))
+		sigaction(signo, &sig.former[signo], NULL);
 	rg_store_relaxed(&sig.arrived[signo], 0);
 }
 
@@ -164,32 +173,44 @@ static void sigpipe_restore(void)
 	rg_store_relaxed(&rg_sigpipe_seen, 0);
 }
 
+static void drop(struct subscriber *s)
+{
+	ringo_chan_unref(s->c);
+	free(s);
+}
+
 static int signal_end(int64_t deadline)
 {
+	struct subscriber *all = NULL, *s;
+
 	(void)deadline;
+	rg_lock(&sig.changing);
 	rg_lock(&sig.lock);
 	for (int signo = 1; signo < _NSIG; signo++) {
-		struct subscriber *s;
-
 		if (sig.subs[signo])
 			restore(signo);
 		while ((s = sig.subs[signo])) {
 			sig.subs[signo] = s->next;
-			ringo_chan_unref(s->c);
-			free(s);
+			s->next = all;
+			all = s;
 		}
 	}
+	rg_unlock(&sig.lock);
 	sigpipe_restore();
 	close_event();
 	sig.daemon = false;
-	rg_unlock(&sig.lock);
+	rg_unlock(&sig.changing);
+	while ((s = all)) {
+		all = s->next;
+		drop(s);
+	}
 	return 0;
 }
 
 /* The channels stay the parent's affair. */
 static void signal_child(void)
 {
-	sig.lock = 0;
+	sig.changing = sig.lock = 0;
 	sig.inside = 0;
 	for (int signo = 1; signo < _NSIG; signo++) {
 		if (sig.subs[signo])
@@ -214,15 +235,15 @@ void rg_sigpipe_look(void)
 {
 	if (!rg_arch_self())
 		return; /* no goroutine: nothing will be written */
-	rg_lock(&sig.lock);
+	rg_lock(&sig.changing);
 	hook_once();
 	if (!rg_sigpipe_seen && is_handler(SIGPIPE, SIG_DFL))
 		sig.quiet = !install(SIGPIPE, on_sigpipe, NULL);
 	rg_store_relaxed(&rg_sigpipe_seen, 1);
-	rg_unlock(&sig.lock);
+	rg_unlock(&sig.changing);
 }
 
-/* Under the lock: eventfd and daemon are there. */
+/* While changing: eventfd and daemon are there. */
 static int provide(struct m *m)
 {
 	int err;
@@ -251,44 +272,60 @@ static struct subscriber **find(struct ringo_chan *c, int signo)
 	return at;
 }
 
-static int subscribe(struct m *m, struct ringo_chan *c, int signo)
+/* Does some signal lead to this channel? For who looks for deadlocks. */
+static bool leads_to(const void *chan)
+{
+	bool yes = false;
+
+	rg_lock(&sig.lock);
+	for (int signo = 1; signo < _NSIG && !yes; signo++)
+		for (struct subscriber *s = sig.subs[signo]; s && !yes; s = s->next)
+			yes = s->c == chan;
+	rg_unlock(&sig.lock);
+	return yes;
+}
+
+/* Put s in the place of whatever was there. */
+static void set(struct subscriber **at, struct subscriber *s)
+{
+	rg_lock(&sig.lock);
+	*at = s;
+	rg_unlock(&sig.lock);
+}
+
+/* While changing. *s is ours to keep, else it stays the caller's. */
+static int subscribe(struct m *m, struct subscriber **s, struct ringo_chan *c, int signo)
 {
 	struct subscriber **at = find(c, signo);
-	struct subscriber *s;
 	int err;
 
 	if (*at)
 		return 0;
 	err = provide(m);
+	if (!err && !sig.subs[signo])
+		err = install(signo, on_signal, &sig.former[signo]);
 	if (err)
 		return err;
-	s = malloc(sizeof(*s));
-	if (!s)
-		return -ENOMEM;
-	if (!sig.subs[signo])
-		err = install(signo, on_signal, &sig.former[signo]);
-	if (err) {
-		free(s);
-		return err;
-	}
-	*s = (struct subscriber){ .c = ringo_chan_ref(c) };
-	*at = s;
+	set(at, *s);
+	*s = NULL;
+	rt.signalled = leads_to;
+	rg_count(&rt.signals, 1);
 	return 0;
 }
 
-static int unsubscribe(struct m *m, struct ringo_chan *c, int signo)
+/* While changing. *s is what the caller has to drop. */
+static int unsubscribe(struct m *m, struct subscriber **s, struct ringo_chan *c, int signo)
 {
 	struct subscriber **at = find(c, signo);
-	struct subscriber *s = *at;
 
-	if (!s)
-		return -ENOENT;
 	(void)m;
-	*at = s->next;
+	*s = *at;
+	if (!*s)
+		return -ENOENT;
+	set(at, (*s)->next);
+	rg_count(&rt.signals, -1u);
 	if (!sig.subs[signo])
 		restore(signo);
-	ringo_chan_unref(s->c);
-	free(s);
 	return 0;
 }
 
@@ -307,17 +344,17 @@ static bool catchable(int signo)
 	}
 }
 
-static int change(struct ringo_chan *c, int signo,
-		  int (*how)(struct m *, struct ringo_chan *, int))
+static int change(struct subscriber **s, struct ringo_chan *c, int signo,
+		  int (*how)(struct m *, struct subscriber **, struct ringo_chan *, int))
 {
 	struct m *m = rg_enter();
 	int err = m ? 0 : rg_foreign_enter();
 
 	if (err)
 		return err;
-	rg_lock(&sig.lock);
-	err = how(m, c, signo);
-	rg_unlock(&sig.lock);
+	rg_lock(&sig.changing);
+	err = how(m, s, c, signo);
+	rg_unlock(&sig.changing);
 	if (m)
 		rg_leave(m);
 	else
@@ -327,14 +364,92 @@ static int change(struct ringo_chan *c, int signo,
 
 RG_API int ringo_signal_notify(struct ringo_chan *c, int signo)
 {
+	struct subscriber *s;
+	int err;
+
 	if (!c || ringo_chan_elem_size(c) != sizeof(int) || !catchable(signo))
 		return -EINVAL;
-	return change(c, signo, subscribe);
+	s = malloc(sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	*s = (struct subscriber){ .c = ringo_chan_ref(c) };
+	err = change(&s, c, signo, subscribe);
+	if (s)
+		drop(s);
+	return err;
 }
 
 RG_API int ringo_signal_stop(struct ringo_chan *c, int signo)
 {
+	struct subscriber *s = NULL;
+	int err;
+
 	if (!c || !catchable(signo))
 		return -EINVAL;
-	return change(c, signo, unsubscribe);
+	err = change(&s, c, signo, unsubscribe);
+	if (s)
+		drop(s);
+	return err;
+}
+
+/* ---- contexts ---- */
+
+/*
+ * Runs under the context it ends, and so keeps it; cancelling that ends the subscription, which keeps the
+ * channel. Both go by themselves when the run ends meanwhile.
+ */
+static void end_by_signal(struct ringo_ctx *ctx, struct ringo_chan *c, int signo)
+{
+	int got;
+
+	ringo_deadline_set(0);
+	if (ringo_chan_recv(c, &got) == 1)
+		ringo_ctx_cancel(ctx, -EINTR);
+	ringo_signal_stop(c, signo);
+}
+
+static int spawn_ending(struct ringo_ctx *ctx, struct ringo_chan *c, int signo)
+{
+	const uintptr_t words[] = { (uintptr_t)ctx, (uintptr_t)c, (uintptr_t)signo };
+	struct rg_spawn s = { .fn = (void (*)(void *))(void (*)(void))end_by_signal, .words = words, .nwords = 3,
+			      .is_words = true, .name = "ringo context", .flags = RG_G_DAEMON,
+			      .pc = (void *)spawn_ending, .scope = rg_scope_of(ctx), .own_scope = true };
+	struct m *m = rg_enter();
+	int err = m ? 0 : rg_foreign_enter();
+
+	if (err)
+		return err;
+	err = rg_spawn(m, &s);
+	if (m)
+		rg_leave(m);
+	else
+		rg_foreign_leave();
+	return err;
+}
+
+static int end_on(struct ringo_ctx *ctx, int signo)
+{
+	struct ringo_chan *c = ringo_chan_new(sizeof(int), 1);
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	err = ringo_signal_notify(c, signo);
+	if (!err) {
+		err = spawn_ending(ctx, c, signo);
+		if (err)
+			ringo_signal_stop(c, signo);
+	}
+	ringo_chan_unref(c);
+	return err;
+}
+
+RG_API struct ringo_ctx *ringo_ctx_with_signal(struct ringo_ctx *parent, int signo)
+{
+	struct ringo_ctx *c = ringo_ctx_with_cancel(parent);
+	int err = end_on(c, signo);
+
+	if (err)
+		ringo_ctx_cancel(c, err);
+	return c;
 }

@@ -17,49 +17,32 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The result of a call, made with errno put back as it was. */
-#define KEEP_ERRNO(call) \
-	__extension__({ \
-		int saved__ = errno; \
-		long res__ = (call); \
-		if (res__ < 0) { \
-			res__ = -errno; \
-			errno = saved__; \
-		} \
-		(int)res__; \
-	})
-
-int rg_sys_close(int fd)
-{
-	return KEEP_ERRNO(syscall(SYS_close, fd));
-}
-
 int rg_sys_pipe(int fds[2])
 {
-	return KEEP_ERRNO(syscall(SYS_pipe2, fds, O_CLOEXEC));
+	return RG_KEEP_ERRNO(syscall(SYS_pipe2, fds, O_CLOEXEC));
 }
 
 int rg_sys_ftruncate(int fd, off_t len)
 {
-	return KEEP_ERRNO(syscall(SYS_ftruncate, fd, len));
+	return RG_KEEP_ERRNO(syscall(SYS_ftruncate, fd, len));
 }
 
 int rg_sys_pread_nothing(int fd, off_t off)
 {
 	char none;
 
-	return KEEP_ERRNO(syscall(SYS_pread64, fd, &none, 0, off));
+	return RG_KEEP_ERRNO(syscall(SYS_pread64, fd, &none, 0, off));
 }
 
 int rg_sys_seek_nowhere(int fd)
 {
-	return KEEP_ERRNO(syscall(SYS_lseek, fd, 0, SEEK_CUR) < 0 ? -1 : 0);
+	return RG_KEEP_ERRNO(syscall(SYS_lseek, fd, 0, SEEK_CUR) < 0 ? -1 : 0);
 }
 
 int rg_sys_mode(int fd)
 {
 	struct stat st;
-	int res = KEEP_ERRNO(syscall(SYS_fstat, fd, &st));
+	int res = RG_KEEP_ERRNO(syscall(SYS_fstat, fd, &st));
 
 	return res ? res : (int)st.st_mode;
 }
@@ -68,7 +51,7 @@ bool rg_sys_is_timerfd(int fd)
 {
 	struct itimerspec now;
 
-	return KEEP_ERRNO(syscall(SYS_timerfd_gettime, fd, &now)) == 0;
+	return RG_KEEP_ERRNO(syscall(SYS_timerfd_gettime, fd, &now)) == 0;
 }
 
 /* With offset -1 in its two halves, the second of which 64-bit machines ignore. */
@@ -77,79 +60,60 @@ int rg_sys_transfer(int fd, bool out, const struct iovec *iov, int n, bool may_w
 	int flags = may_wait ? 0 : RWF_NOWAIT;
 
 	if (out)
-		return KEEP_ERRNO(syscall(SYS_pwritev2, fd, iov, n, -1l, 0, flags));
-	return KEEP_ERRNO(syscall(SYS_preadv2, fd, iov, n, -1l, 0, flags));
-}
-
-int rg_sys_poll(struct pollfd *fds, nfds_t n)
-{
-	const struct timespec none = { 0 };
-
-	return KEEP_ERRNO(syscall(SYS_ppoll, fds, n, &none, NULL, 0));
-}
-
-int rg_sys_epoll(void)
-{
-	return KEEP_ERRNO(syscall(SYS_epoll_create1, EPOLL_CLOEXEC));
-}
-
-int rg_sys_epoll_ctl(int ep, int op, int fd, uint32_t events)
-{
-	struct epoll_event ev = { .events = events };
-
-	return KEEP_ERRNO(syscall(SYS_epoll_ctl, ep, op, fd, &ev));
+		return RG_KEEP_ERRNO(syscall(SYS_pwritev2, fd, iov, n, -1l, 0, flags));
+	return RG_KEEP_ERRNO(syscall(SYS_preadv2, fd, iov, n, -1l, 0, flags));
 }
 
 int rg_sys_eventfd(void)
 {
-	return KEEP_ERRNO(syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
+	return RG_KEEP_ERRNO(syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
 int rg_sys_write(int fd, const void *buf, size_t n)
 {
-	return KEEP_ERRNO(syscall(SYS_write, fd, buf, n));
+	return RG_KEEP_ERRNO(syscall(SYS_write, fd, buf, n));
 }
 
 int rg_sys_pidfd(pid_t pid)
 {
-	return KEEP_ERRNO(syscall(SYS_pidfd_open, pid, 0));
+	return RG_KEEP_ERRNO(syscall(SYS_pidfd_open, pid, 0));
 }
 
 pid_t rg_sys_waitpid(pid_t pid, int *status, int options)
 {
-	return KEEP_ERRNO(waitpid(pid, status, options));
+	return RG_KEEP_ERRNO(waitpid(pid, status, options));
 }
 
 int rg_sys_socket(int domain, int type, int protocol)
 {
-	return KEEP_ERRNO(syscall(SYS_socket, domain, type | SOCK_CLOEXEC, protocol));
+	return RG_KEEP_ERRNO(syscall(SYS_socket, domain, type | SOCK_CLOEXEC, protocol));
 }
 
 int rg_sys_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	return KEEP_ERRNO(syscall(SYS_bind, fd, addr, len));
+	return RG_KEEP_ERRNO(syscall(SYS_bind, fd, addr, len));
 }
 
 int rg_sys_listen(int fd, int backlog)
 {
-	return KEEP_ERRNO(syscall(SYS_listen, fd, backlog));
+	return RG_KEEP_ERRNO(syscall(SYS_listen, fd, backlog));
 }
 
 int rg_sys_shutdown(int fd, int how)
 {
-	return KEEP_ERRNO(syscall(SYS_shutdown, fd, how));
+	return RG_KEEP_ERRNO(syscall(SYS_shutdown, fd, how));
 }
 
 int rg_sys_setsockopt(int fd, int level, int name, int value)
 {
-	return KEEP_ERRNO(syscall(SYS_setsockopt, fd, level, name, &value, sizeof(value)));
+	return RG_KEEP_ERRNO(syscall(SYS_setsockopt, fd, level, name, &value, sizeof(value)));
 }
 
 static int int_option(int fd, int name, int *value)
 {
 	socklen_t len = sizeof(*value);
 
-	return KEEP_ERRNO(syscall(SYS_getsockopt, fd, SOL_SOCKET, name, value, &len));
+	return RG_KEEP_ERRNO(syscall(SYS_getsockopt, fd, SOL_SOCKET, name, value, &len));
 }
 
 int rg_sys_socket_error(int fd)
@@ -170,7 +134,7 @@ int rg_sys_lingers(int fd, int *seconds)
 {
 	struct linger l = { 0 };
 	socklen_t len = sizeof(l);
-	int res = KEEP_ERRNO(syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &l, &len));
+	int res = RG_KEEP_ERRNO(syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &l, &len));
 
 	*seconds = l.l_linger;
 	return res ? res : l.l_onoff != 0;
@@ -182,6 +146,6 @@ int rg_sys_unsent(int fd)
 
 	if (res || protocol != IPPROTO_TCP)
 		return res;
-	res = KEEP_ERRNO(syscall(SYS_ioctl, fd, SIOCOUTQ, &n));
+	res = RG_KEEP_ERRNO(syscall(SYS_ioctl, fd, SIOCOUTQ, &n));
 	return res ? res : n;
 }

@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * System calls made directly, because they do not wait or there is no ring operation for them: result or
- * -errno, errno untouched. Functions of their own file, because where a goroutine may change its thread,
- * compilers keep the address of the former thread's errno.
- */
+/* System calls of this layer: as those of base/sys.h. */
 #ifndef RG_IO_SYS_H
 #define RG_IO_SYS_H
 
-#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
-int rg_sys_close(int fd);
+#include "base/sys.h"
+
 int rg_sys_pipe(int fds[2]);
 int rg_sys_ftruncate(int fd, off_t len);
 int rg_sys_pread_nothing(int fd, off_t off);
@@ -24,9 +19,6 @@ int rg_sys_mode(int fd); /* st_mode */
 bool rg_sys_is_timerfd(int fd);
 /* readv or writev at the current position; unless may_wait, -EAGAIN or -EOPNOTSUPP instead of waiting. */
 int rg_sys_transfer(int fd, bool out, const struct iovec *iov, int n, bool may_wait);
-int rg_sys_poll(struct pollfd *fds, nfds_t n);
-int rg_sys_epoll(void);
-int rg_sys_epoll_ctl(int ep, int op, int fd, uint32_t events);
 int rg_sys_eventfd(void);
 int rg_sys_write(int fd, const void *buf, size_t n);
 int rg_sys_pidfd(pid_t pid);

@@ -3,6 +3,8 @@
  * TCP by "host:port". Numbers are taken as they are; names go through the pool. What comes out either way
  * is a list of addresses, tried in order.
  */
+#include "io/tcp.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -218,6 +220,17 @@ static int dial(const struct addrinfo *ai, int arg)
 	}
 	rg_own_close(&own);
 	return res;
+}
+
+int rg_tcp_listen_number(const char *host_port, int backlog)
+{
+	struct numeric n;
+	struct target t;
+	int err = parse(&t, host_port);
+
+	if (!err && !numeric(&n, &t))
+		err = -EINVAL;
+	return err ? err : try_each(n.ai, listen_on, backlog);
 }
 
 RG_API int ringo_tcp_listen(const char *host_port, int backlog)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* Numbers of the runtime: sums over the Ps' counters, and a look at each goroutine's state. */
+#include "observe/stats.h"
+
 #include <errno.h>
 #include <ringo/go.h>
-#include <ringo/stats.h>
 #include <string.h>
 
 #include "core/gate.h"
+#include "core/kern.h"
 #include "core/rt.h"
 #include "core/stack.h"
 #include "io/pool.h"
@@ -29,8 +31,8 @@ static struct rg_counters sum_counters(void)
 	struct rg_counters sum = { 0 };
 
 	add(&sum, &rt.foreign);
-	/* order: acquire; pairs with the release of rt.nm in rg_m_start */
-	for (unsigned i = 0, n = rg_load_acquire(&rt.nm); i < n; i++)
+	/* order: acquire; pairs with the release of rt.np in rg_m_start */
+	for (unsigned i = 0, n = rg_load_acquire(&rt.np); i < n; i++)
 		add(&sum, &rt.p[i]->count);
 	return sum;
 }
@@ -40,34 +42,42 @@ static uint64_t count_live(void)
 {
 	uint64_t exited = rg_load_relaxed(&rt.foreign.exited);
 
-	/* order: acquire; pairs with the release of rt.nm in rg_m_start, and goes before the next sum */
-	for (unsigned i = 0, n = rg_load_acquire(&rt.nm); i < n; i++)
+	/* order: acquire; pairs with the release of rt.np in rg_m_start, and goes before the next sum */
+	for (unsigned i = 0, n = rg_load_acquire(&rt.np); i < n; i++)
 		exited += rg_load_acquire(&rt.p[i]->count.exited);
 	return sum_counters().spawned - exited;
 }
 
-static void count_states(struct ringo_stats *s)
+static RG_PEEKS unsigned why_of(const struct g *g)
 {
-	for (uint32_t i = 0, n = rg_g_used(); i < n; i++)
-		switch (rg_load_relaxed(&rg_g_at(i)->state)) {
-		case RG_RUNNABLE:
-			s->runnable++;
-			break;
-		case RG_RUNNING:
-			s->running++;
-			break;
-		case RG_SYSCALL:
-			s->syscall++;
-			break;
-		case RG_WAITING:
-			s->waiting++;
-			break;
-		default:
-			break;
-		}
+	return rg_min((unsigned)*(const volatile uint8_t *)&g->reason, RG_WHYS - 1u);
 }
 
-static void fill(struct ringo_stats *s)
+static void count_states(struct ringo_stats *s, uint64_t *why)
+{
+	uint64_t n[RG_RESERVED + 1] = { 0 };
+
+	for (uint32_t i = 0, used = rg_g_used(); i < used; i++) {
+		const struct g *g = rg_g_at(i);
+		uint32_t state = rg_load_relaxed(&g->state);
+
+		n[state]++;
+		if (why && (state == RG_WAITING || state == RG_SYSCALL))
+			why[why_of(g)]++;
+	}
+	s->runnable = n[RG_RUNNABLE];
+	s->running = n[RG_RUNNING];
+	s->syscall = n[RG_SYSCALL];
+	s->waiting = n[RG_WAITING];
+}
+
+/* That of the kernel until it ends, if it does. */
+static enum ringo_preempt tier(void)
+{
+	return rt.preempt >= RINGO_PREEMPT_BPF && !rg_kern_on() ? RINGO_PREEMPT_SYSMON : rt.preempt;
+}
+
+void rg_stats_fill(struct ringo_stats *s, uint64_t *why)
 {
 	struct rg_counters c = sum_counters();
 
@@ -75,7 +85,7 @@ static void fill(struct ringo_stats *s)
 	s->guard = rg_stack_guard();
 	s->procs = rg_load_relaxed(&rt.procs);
 	s->goroutines = count_live();
-	count_states(s);
+	count_states(s, why);
 	s->goroutine_limit = rg_g_limit();
 	s->spawned = c.spawned;
 	s->switches = c.switches;
@@ -88,6 +98,13 @@ static void fill(struct ringo_stats *s)
 	s->cancels = c.cancels;
 	rg_pool_stats(&s->pool_jobs, &s->pool_threads);
 	s->stacks_trimmed = rg_load_relaxed(&rt.trimmed);
+	s->revocations = rg_load_relaxed(&rt.revocations);
+	s->without_p = rg_lane_count();
+	s->threads = rg_load_relaxed(&rt.nm);
+	s->cpu_ns = rg_account_total();
+	s->preempt = tier();
+	s->stalls = rg_load_relaxed(&rt.stalls);
+	s->blocked = rg_load_relaxed(&rt.blocked);
 }
 
 static int get(struct ringo_stats *user)
@@ -99,7 +116,7 @@ static int get(struct ringo_stats *user)
 	if (err)
 		return err;
 	memset(&s, 0, sizeof(s));
-	fill(&s);
+	rg_stats_fill(&s, NULL);
 	s.size = size;
 	memcpy(user, &s, rg_min(size, sizeof(s)));
 	return 0;

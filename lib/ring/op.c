@@ -4,52 +4,40 @@
 
 #include <errno.h>
 
-#include "base/clock.h"
+#include "base/atomic.h"
+#include "core/event.h"
 #include "core/park.h"
-#include "core/timer.h"
-
-/* The ambient deadline ends the wait by a cancel; only the completion ends it really. */
-static int arm(struct m *m, struct g *g)
-{
-	int err;
-
-	if (g->deadline <= rg_now())
-		return -ETIMEDOUT;
-	rg_store_relaxed(&g->wait_until, g->deadline);
-	rg_store_relaxed(&g->wait_kind, RG_WAIT_OP);
-	err = rg_timer_arm(m, g);
-	if (err)
-		return err;
-	/* order: release; pairs with the acquire in entry_due of timer.c */
-	rg_store_release(&g->wake, rg_load_relaxed(&g->wake) + 1);
-	return 0;
-}
+#include "core/revoke.h"
 
 int rg_op_run(struct m *m, struct rg_op *op)
 {
 	struct g *g = m->cur;
 	struct p *p = m->p;
-	int64_t deadline = op->keep ? 0 : g->deadline;
 	int err, res;
 
-	if (deadline) {
-		err = arm(m, g);
+	/* The ambient context or deadline ends the wait by a cancel; only the completion ends it really. */
+	if (!op->keep) {
+		err = rg_wait_begin_op(m, g);
 		if (err)
 			return err;
 	}
+	rg_watch_hint();
 	g->op = op;
 	g->op_seq++;
 	g->op_staged = 1;
+	if (!(g->flags & RG_G_DAEMON))
+		rg_count(&m->p->ops, 1);
 	if (!p->nstage)
 		p->stage_since = rg_cycles();
 	/* There is room: a full stage is submitted before the next G runs. */
 	p->stage[p->nstage++] = g;
 	rg_san_io_begin(&rt.poller);
-	res = (int)rg_park(m, RG_WHY_IO, NULL, NULL);
+	res = (int)rg_park(m, RG_WHY_IO, NULL, NULL, NULL);
 	rg_san_io_end(&rt.poller);
-	if (res == -ECANCELED && deadline && rg_now() >= deadline)
-		return -ETIMEDOUT;
-	return res;
+	if (res != -ECANCELED || op->keep)
+		return res;
+	err = rg_ambient_err(g);
+	return err ? err : res;
 }
 
 struct g *rg_op_find(uint64_t user_data)
@@ -63,8 +51,11 @@ void rg_op_done(struct m *m, struct g *g, int res)
 {
 	uint32_t wake = rg_load_relaxed(&g->wake);
 
+	RG_EVENT(op__complete, m, COMPLETE, g, res);
 	g->op = NULL;
-	/* Only this M's timers could have looked at it as a wait for an operation. */
+	if (!(g->flags & RG_G_DAEMON))
+		rg_count(&m->p->ops, -1u);
+	/* Nobody else moves it: others only ask this M to cancel. */
 	if (wake & 1)
 		rg_store_relaxed(&g->wake, wake + 1);
 	/* At the end of the run nobody resumes, not even on an M that has yet to learn of it. */

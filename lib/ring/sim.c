@@ -33,11 +33,12 @@ struct pending {
 	struct pending *next;
 	struct io_uring_sqe sqe;
 	int64_t due;
-	bool ended; /* by a cancel: -ECANCELED */
+	bool ended; /* by a cancel, with res: -ECANCELED, or what had come of it by then */
+	int res;
 };
 
 struct ring {
-	struct m *m;
+	struct p *p;
 	struct ring *next;
 	struct pending *ops;
 	bool woken;
@@ -80,7 +81,7 @@ void rg_sim_stream_close(int fd)
 
 unsigned rg_sim_ring_reset(void)
 {
-	unsigned left = 0;
+	unsigned left = rg_sim_fds_reset();
 
 	for (struct ring *r = rings; r; r = r->next)
 		for (struct pending *p = r->ops; p; p = p->next)
@@ -121,17 +122,25 @@ static int do_write(struct stream *s, const char *buf, unsigned n)
 	return (int)n;
 }
 
-static int do_poll(int fd, unsigned events)
+int rg_sim_stream_poll(int fd, unsigned events)
 {
 	const struct stream *in = incoming(fd), *out = outgoing(fd);
 	unsigned revents = 0;
 
+	if (!in)
+		return -EBADF;
 	if (in->len || in->ended)
 		revents |= POLLIN;
 	if (out->len < CAPACITY || out->ended)
 		revents |= POLLOUT;
-	revents &= events;
-	return revents ? (int)revents : -EAGAIN;
+	return (int)(revents & events);
+}
+
+static int do_poll(int fd, unsigned events)
+{
+	int res = rg_sim_poll(fd, events);
+
+	return res ? res : -EAGAIN;
 }
 
 /* The result, or -EAGAIN: it waits. */
@@ -139,6 +148,8 @@ static int attempt(const struct io_uring_sqe *sqe)
 {
 	if (sqe->opcode == IORING_OP_NOP)
 		return 0;
+	if (sqe->opcode == IORING_OP_POLL_ADD)
+		return do_poll(sqe->fd, sqe->poll32_events);
 	if (!incoming(sqe->fd))
 		return -EBADF;
 	switch (sqe->opcode) {
@@ -148,8 +159,6 @@ static int attempt(const struct io_uring_sqe *sqe)
 	case IORING_OP_WRITE:
 	case IORING_OP_SEND:
 		return do_write(outgoing(sqe->fd), (const char *)(uintptr_t)sqe->addr, sqe->len);
-	case IORING_OP_POLL_ADD:
-		return do_poll(sqe->fd, sqe->poll32_events);
 	default:
 		return -EINVAL;
 	}
@@ -164,7 +173,7 @@ static bool is_io(const struct pending *p)
 static bool try_op(struct pending *p, int *res)
 {
 	if (p->ended) {
-		*res = -ECANCELED;
+		*res = p->res;
 		return true;
 	}
 	if (p->due > rg_now())
@@ -187,7 +196,11 @@ static bool op_possible(const struct pending *p)
 	struct io_uring_sqe sqe = p->sqe;
 	const struct stream *in = incoming(sqe.fd), *out = outgoing(sqe.fd);
 
-	if (p->ended || sqe.opcode == IORING_OP_NOP || !in)
+	if (p->ended || sqe.opcode == IORING_OP_NOP)
+		return true;
+	if (sqe.opcode == IORING_OP_POLL_ADD)
+		return do_poll(sqe.fd, sqe.poll32_events) != -EAGAIN;
+	if (!in)
 		return true;
 	switch (sqe.opcode) {
 	case IORING_OP_READ:
@@ -196,8 +209,6 @@ static bool op_possible(const struct pending *p)
 	case IORING_OP_WRITE:
 	case IORING_OP_SEND:
 		return out->len < CAPACITY || out->ended;
-	case IORING_OP_POLL_ADD:
-		return do_poll(sqe.fd, sqe.poll32_events) != -EAGAIN;
 	default:
 		return true;
 	}
@@ -215,35 +226,35 @@ static int64_t next_event(void)
 	return next;
 }
 
-static int sim_init(struct m *m)
+static int sim_init(struct p *p)
 {
 	struct ring *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return -ENOMEM;
-	r->m = m;
+	r->p = p;
 	r->next = rings;
 	rings = r;
-	m->ring = r;
+	p->io = r;
 	rg_sim_next_event = next_event;
 	return 0;
 }
 
-static void sim_fini(struct m *m)
+static void sim_fini(struct p *p)
 {
 	struct ring **at = &rings;
 
-	while (*at && *at != m->ring)
+	while (*at && *at != p->io)
 		at = &(*at)->next;
 	if (*at)
 		*at = (*at)->next;
-	free(m->ring);
-	m->ring = NULL;
+	free(p->io);
+	p->io = NULL;
 }
 
 static void sim_submit(struct m *m)
 {
-	struct ring *r = m->ring;
+	struct ring *r = m->p->io;
 	struct p *p = m->p;
 
 	for (uint32_t i = 0; i < p->nstage; i++) {
@@ -257,18 +268,18 @@ static void sim_submit(struct m *m)
 		o->due = rg_now() + (int64_t)(rg_sim_rand() % DELAY);
 		o->next = r->ops;
 		r->ops = o;
-		g->op_staged = 0;
+		rg_store_relaxed(&g->op_staged, 0);
 		rg_count(&p->count.ops, 1);
 	}
 	p->nstage = 0;
-	rg_step_out(m);
+	rg_step_aside(m);
 	rg_sim_point();
 	rg_step_in(m);
 }
 
 static unsigned sim_reap(struct m *m)
 {
-	struct ring *r = m->ring;
+	struct ring *r = m->p->io;
 	struct pending **at = &r->ops;
 	unsigned n = 0;
 
@@ -306,25 +317,25 @@ static bool wait_over(void *arg)
 
 static void sim_wait(struct m *m, int64_t until)
 {
-	struct ring *r = m->ring;
+	struct ring *r = m->p->io;
 
 	sim_submit(m);
-	rg_step_out(m);
+	rg_step_aside(m);
 	if (!rg_sim_chance(rg_sim_faults()->spurious))
 		rg_sim_block(wait_over, r, until);
 	r->woken = false;
 	rg_step_in(m);
 }
 
-static void sim_wake(struct m *target)
+static void sim_wake(struct p *target)
 {
-	((struct ring *)target->ring)->woken = true;
+	((struct ring *)target->io)->woken = true;
 	rg_sim_point();
 }
 
 static void sim_cancel(struct m *m, struct g *g)
 {
-	struct ring *r = m->ring;
+	struct ring *r = m->p->io;
 
 	if (rg_op_unstage(m, g)) {
 		rg_op_done(m, g, -ECANCELED);
@@ -333,9 +344,13 @@ static void sim_cancel(struct m *m, struct g *g)
 	for (struct pending *p = r->ops; p; p = p->next) {
 		if (p->sqe.user_data != rg_op_user_data(g))
 			continue;
-		/* Too late only if it can still end by itself, as with real operations. */
-		if (!(op_possible(p) && rg_sim_chance(rg_sim_faults()->late_cancel)))
-			p->ended = true;
+		if (p->ended)
+			return;
+		/* Too late: it has just ended by itself. */
+		p->res = rg_sim_chance(rg_sim_faults()->late_cancel) ? attempt(&p->sqe) : -EAGAIN;
+		if (p->res == -EAGAIN)
+			p->res = -ECANCELED;
+		p->ended = true;
 		return;
 	}
 	rg_fatal("simulation: cancel of an operation that is nowhere");
@@ -343,26 +358,42 @@ static void sim_cancel(struct m *m, struct g *g)
 
 static bool sim_drain(struct m *m, int64_t deadline)
 {
-	struct ring *r = m->ring;
+	struct ring *r = m->p->io;
 
 	(void)deadline;
 	m->p->nstage = 0;
 	while (r->ops) {
-		for (struct pending *p = r->ops; p; p = p->next)
+		for (struct pending *p = r->ops; p; p = p->next) {
+			if (!p->ended)
+				p->res = -ECANCELED;
 			p->ended = true;
+		}
 		sim_reap(m);
 	}
 	return true;
 }
 
-static void sim_child(struct m *m)
+static void sim_adopt(struct m *m)
 {
-	(void)m;
+	((struct ring *)m->p->io)->woken = true;
+}
+
+static bool sim_behind(const struct p *p)
+{
+	(void)p;
+	return false;
+}
+
+static void sim_child(struct p *p)
+{
+	(void)p;
 }
 
 static const struct rg_poller sim = {
 	.name = "simulation",
 	.init = sim_init,
+	.adopt = sim_adopt,
+	.behind = sim_behind,
 	.fini = sim_fini,
 	.submit = sim_submit,
 	.reap = sim_reap,

@@ -9,7 +9,13 @@ int rg_sim_stream(int fds[2]);
 /* The other end reads what is there, then the end. */
 void rg_sim_stream_close(int fd);
 
-/* Forget all streams; operations still in rings: how many. */
+/* Forget all streams and epoll descriptors. How many of these, and of operations in rings, are left. */
 unsigned rg_sim_ring_reset(void);
+
+/* Of a stream, and of that or an epoll descriptor: the events that are there, 0, or -EBADF. */
+int rg_sim_stream_poll(int fd, unsigned events);
+int rg_sim_poll(int fd, unsigned events);
+
+unsigned rg_sim_fds_reset(void);
 
 #endif

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * The io_uring back end: one ring per M, made by the M itself.
+ * The io_uring back end: one ring per P. Who holds the P, holds the ring.
  *
  * COOP_TASKRUN: completions are posted when the M enters the kernel anyway, without an interrupt; TASKRUN_FLAG
  * says in shared memory that some are pending. Not DEFER_TASKRUN: equal cost, but completions are stuck
- * while their M runs a long goroutine. Not SINGLE_ISSUER: others must be able to cancel here.
+ * while their M runs a long goroutine. Not SINGLE_ISSUER: a P and its ring go from one M to another. No
+ * registered ring descriptor either: that would belong to one thread.
  *
  * Everything that is due goes to the kernel in one io_uring_enter per scheduler round. Around it the M is
  * outside the gate, since the call may block, and touches nothing of its P.
@@ -24,15 +25,16 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/event.h"
 #include "core/gate.h"
 #include "core/poller.h"
 #include "ring/op.h"
 
 enum { SQ_ENTRIES = 128, CQ_ENTRIES = 4096, CQE_BATCH = 64 };
 
-/* user_data of the ring's own operations: low half 0. */
-#define DATA_WAKE (UINT64_C(1) << 32)
-#define DATA_CANCEL (UINT64_C(2) << 32)
+/* user_data of the ring's own operations: low half 0. The polls that wake it are numbered. */
+#define DATA_CANCEL (UINT64_C(1) << 32)
+#define DATA_WAKE(n) ((UINT64_C(2) + (n)) << 32)
 
 #ifndef IORING_ASYNC_CANCEL_ANY
 #define IORING_ASYNC_CANCEL_ANY (1U << 2)
@@ -42,6 +44,7 @@ struct uring {
 	struct io_uring ring;
 	int evfd;
 	uint32_t inflight; /* goroutines' operations in the kernel */
+	uint32_t wakes;    /* polls on evfd made so far: the last one counts */
 	bool wake_armed;
 	bool woken; /* a wake was reaped since the last wait, which the next one owes an answer */
 };
@@ -106,11 +109,11 @@ static void arm_wake(struct uring *u)
 	if (!sqe)
 		return;
 	io_uring_prep_poll_multishot(sqe, u->evfd, POLLIN);
-	sqe->user_data = DATA_WAKE;
+	sqe->user_data = DATA_WAKE(++u->wakes);
 	u->wake_armed = true;
 }
 
-static int uring_init(struct m *m)
+static int uring_init(struct p *p)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE |
@@ -131,8 +134,7 @@ static int uring_init(struct m *m)
 	if (err)
 		goto close_event;
 	io_uring_ring_dontfork(&u->ring);
-	io_uring_register_ring_fd(&u->ring); /* saves a look-up per enter; works without */
-	m->ring = u;
+	p->io = u;
 	arm_wake(u);
 	return 0;
 
@@ -144,28 +146,28 @@ free_u:
 	return err;
 }
 
-static void uring_fini(struct m *m)
+static void uring_fini(struct p *p)
 {
-	struct uring *u = m->ring;
+	struct uring *u = p->io;
 
 	if (!u)
 		return;
 	io_uring_queue_exit(&u->ring);
 	close(u->evfd);
 	free(u);
-	m->ring = NULL;
+	p->io = NULL;
 }
 
-static void uring_child(struct m *m)
+static void uring_child(struct p *p)
 {
-	struct uring *u = m->ring;
+	struct uring *u = p->io;
 
 	if (!u)
 		return;
 	close(u->ring.ring_fd);
 	close(u->evfd);
 	free(u);
-	m->ring = NULL;
+	p->io = NULL;
 }
 
 static void dispatch(struct m *m, struct uring *u, const struct io_uring_cqe *cqe)
@@ -173,10 +175,11 @@ static void dispatch(struct m *m, struct uring *u, const struct io_uring_cqe *cq
 	struct g *g;
 
 	if (!rg_op_is(cqe->user_data)) {
-		if (cqe->user_data == DATA_WAKE) {
-			u->woken = true;
+		if (cqe->user_data == DATA_CANCEL)
+			return;
+		u->woken = true;
+		if (cqe->user_data == DATA_WAKE(u->wakes))
 			u->wake_armed = cqe->flags & IORING_CQE_F_MORE;
-		}
 		return;
 	}
 	u->inflight--;
@@ -187,7 +190,7 @@ static void dispatch(struct m *m, struct uring *u, const struct io_uring_cqe *cq
 
 static unsigned uring_reap(struct m *m)
 {
-	struct uring *u = m->ring;
+	struct uring *u = m->p->io;
 	struct io_uring_cqe *cqes[CQE_BATCH];
 	unsigned total = 0, n;
 
@@ -219,7 +222,10 @@ static void fill(struct m *m, struct uring *u)
 		}
 		*sqe = g->op->sqe;
 		sqe->user_data = rg_op_user_data(g);
-		g->op_staged = 0;
+		RG_EVENT(op__submit, m, SUBMIT, g, sqe->opcode, sqe->fd);
+		rg_store_relaxed(&g->op_by, (uint16_t)m->id);
+		/* order: release; pairs with the acquire of a report's look (scan.c), which reads op_by after it */
+		rg_store_release(&g->op_staged, 0);
 		u->inflight++;
 		rg_count(&p->count.ops, 1);
 	}
@@ -231,15 +237,38 @@ static bool events_pending(const struct uring *u)
 	return IO_URING_READ_ONCE(*u->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
+/*
+ * What the former M submitted completes by task work of its thread. For operations that only takes longer
+ * (sysmon kicks it); a wake must not wait for that, so we poll the eventfd ourselves.
+ */
+static void uring_adopt(struct m *m)
+{
+	struct uring *u = m->p->io;
+	struct io_uring_sqe *sqe = get_sqe(u);
+
+	if (sqe) {
+		io_uring_prep_poll_remove(sqe, DATA_WAKE(u->wakes));
+		sqe->user_data = DATA_CANCEL;
+	}
+	u->wake_armed = false;
+	u->woken = true; /* one may be on its way through the former M */
+	arm_wake(u);
+}
+
+static bool uring_behind(const struct p *p)
+{
+	return events_pending(p->io);
+}
+
 static void uring_submit(struct m *m)
 {
-	struct uring *u = m->ring;
+	struct uring *u = m->p->io;
 
 	fill(m, u);
 	if (!io_uring_sq_ready(&u->ring) && !events_pending(u))
 		return;
 	rg_count(&m->p->count.enters, 1);
-	rg_step_out(m);
+	rg_step_aside(m);
 	/* What it does not take (EINTR, EBUSY for a full completion queue) is still ready next time. */
 	io_uring_submit_and_get_events(&u->ring);
 	rg_step_in(m);
@@ -261,7 +290,7 @@ static RG_COLD void wait_in_poll(struct uring *u, const struct timespec *ts)
 
 static void uring_wait(struct m *m, int64_t until)
 {
-	struct uring *u = m->ring;
+	struct uring *u = m->p->io;
 	struct __kernel_timespec ts;
 	struct io_uring_cqe *cqe;
 	int64_t ns = 0;
@@ -278,7 +307,7 @@ static void uring_wait(struct m *m, int64_t until)
 		return; /* what is filled in goes with the next round, which is now */
 	}
 	rg_count(&m->p->count.enters, 1);
-	rg_step_out(m);
+	rg_step_aside(m);
 	if (unlikely(rg_arch_slow_gs))
 		wait_in_poll(u, until == INT64_MAX ? NULL :
 			     &(struct timespec){ .tv_sec = ts.tv_sec, .tv_nsec = ts.tv_nsec });
@@ -288,9 +317,9 @@ static void uring_wait(struct m *m, int64_t until)
 	rg_step_in(m);
 }
 
-static void uring_wake(struct m *target)
+static void uring_wake(struct p *target)
 {
-	struct uring *u = target->ring;
+	struct uring *u = target->io;
 	const uint64_t one = 1;
 	ssize_t n;
 
@@ -307,10 +336,10 @@ static RG_COLD void cancel_now(struct uring *u, uint64_t user_data)
 	io_uring_register_sync_cancel(&u->ring, &reg);
 }
 
-/* The timer's M is the one whose ring or stage has the operation: P and M stay together. */
+/* The P of the timer is the one whose ring or stage has the operation. */
 static void uring_cancel(struct m *m, struct g *g)
 {
-	struct uring *u = m->ring;
+	struct uring *u = m->p->io;
 	struct io_uring_sqe *sqe;
 
 	if (rg_op_unstage(m, g)) {
@@ -328,7 +357,7 @@ static void uring_cancel(struct m *m, struct g *g)
 
 static bool uring_drain(struct m *m, int64_t deadline)
 {
-	struct uring *u = m->ring;
+	struct uring *u = m->p->io;
 
 	m->p->nstage = 0; /* never submitted */
 	while (u->inflight) {
@@ -351,6 +380,8 @@ static const struct rg_poller uring = {
 	.name = "io_uring",
 	.init = uring_init,
 	.fini = uring_fini,
+	.adopt = uring_adopt,
+	.behind = uring_behind,
 	.submit = uring_submit,
 	.reap = uring_reap,
 	.wait = uring_wait,

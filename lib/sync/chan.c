@@ -11,41 +11,40 @@
  * G that waits publishes its waiter by dropping the lock only after it has left its stack. Copies of large
  * elements may fault; they are the price of a copy that is atomic to others.
  *
+ * Channels outlive runs; who waits when a run ends does not, and its waiter lies on a stack that is gone. So a
+ * channel knows the run of those in its queues, and a waiter is looked for only if there seems to be one.
+ *
  * The lock orders everything: what a sender wrote before is seen by whoever received, as by the lock's
  * release and acquire.
  */
-#include <errno.h>
-#include <ringo/chan.h>
+#include <ringo/errno.h>
+#include <ringo/typed.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/lock.h"
-#include "base/log.h"
+#include "base/usdt.h"
+#include "core/event.h"
 #include "core/gate.h"
+#include "core/panic.h"
 #include "core/rt.h"
-#include "sync/waitq.h"
-
-struct ringo_chan {
-	uint32_t refs;
-	uint32_t lock;
-	bool closed;
-	size_t elem, cap, len;
-	size_t head; /* index of the oldest buffered element */
-	struct rg_waitq senders, receivers;
-	char buf[] rg_aligned(16);
-};
+#include "sync/chan.h"
+#include "sync/waker.h"
 
 RG_API struct ringo_chan *ringo_chan_new(size_t elem, size_t cap)
 {
 	struct ringo_chan *c;
+	int saved = errno;
 	size_t bytes;
 
 	if (__builtin_mul_overflow(elem, cap, &bytes) ||
 	    __builtin_add_overflow(bytes, sizeof(*c), &bytes))
 		return NULL;
 	c = malloc(bytes);
-	if (!c)
+	if (!c) {
+		*ringo_errno_location() = saved; /* compilers take malloc for a function that leaves errno alone */
 		return NULL;
+	}
 	memset(c, 0, sizeof(*c));
 	c->refs = 1;
 	c->elem = elem;
@@ -60,45 +59,116 @@ RG_API struct ringo_chan *ringo_chan_ref(struct ringo_chan *c)
 	return c;
 }
 
+/* Add those of a queue to a list of words, as many as fit. */
+static size_t name_waiters(char *buf, size_t size, size_t at, const struct rg_waitq *q)
+{
+	for (const struct rg_waiter *w = q->head; w && at < size; w = w->next)
+		at += (size_t)snprintf(buf + at, size - at, "%s" RG_G_FMT " (%s)", at ? ", " : "",
+				       RG_G_ARGS(w->g), rg_reason_name(w->g->reason));
+	return at;
+}
+
+/* The reference is not dropped: who catches the panic has it still. */
+static RG_COLD void still_waited_for(struct ringo_chan *c)
+{
+	char names[512];
+	size_t n;
+	struct m *m = rg_enter();
+
+	rg_add_relaxed(&c->refs, 1);
+	rg_lock(&c->lock);
+	n = name_waiters(names, sizeof(names), 0, &c->senders);
+	n = name_waiters(names, sizeof(names), n, &c->receivers);
+	rg_unlock(&c->lock);
+	rg_panic(m, "the last reference of a channel was dropped while goroutines wait on it: %s%s. "
+		 "Whoever waits must hold a reference", names, n < sizeof(names) ? "" : "...");
+}
+
 RG_API void ringo_chan_unref(struct ringo_chan *c)
 {
 	/* order: full; pairs with the other holders' subs: the last sees all they wrote */
 	if (!c || rg_add_full(&c->refs, -1) != 1)
 		return;
-	if (c->senders.head || c->receivers.head)
-		rg_fatal("the last reference of a channel was dropped while goroutine " RG_G_FMT " waits on it: "
-			 "whoever waits must hold a reference",
-			 RG_G_ARGS(c->senders.head ? c->senders.head->g : c->receivers.head->g));
+	/* order: acquire; pairs with the release in run.c: at the end of a run nobody resumes */
+	if (unlikely(c->senders.head || c->receivers.head) && c->run == rg_load_relaxed(&rt.runs) &&
+	    rg_load_acquire(&rt.phase) == RG_UP)
+		still_waited_for(c);
 	free(c);
 }
 
-static void copy(const struct ringo_chan *c, void *to, const void *from)
+RG_API struct ringo_chan *ringo__ch_make(size_t elem, size_t cap)
 {
-	if (to && c->elem)
+	struct ringo_chan *c = ringo_chan_new(elem, cap);
+
+	if (!c)
+		rg_panic(rg_enter(), "no memory for a channel of %zu elements of %zu bytes", cap, elem);
+	return c;
+}
+
+RG_API struct ringo_chan *ringo__ch_as(struct ringo_chan *c, size_t elem)
+{
+	if (c && c->elem != elem)
+		rg_panic(rg_enter(), "ringo_ch_as: the channel has elements of %zu bytes, the type has %zu",
+			 c->elem, elem);
+	return c;
+}
+
+/* The sizes of most elements inline: the call is a good part of a short copy. */
+static inline void copy(const struct ringo_chan *c, void *to, const void *from)
+{
+	if (!to)
+		return;
+	if (c->elem == 8)
+		memcpy(to, from, 8);
+	else if (c->elem == 4)
+		memcpy(to, from, 4);
+	else if (c->elem)
 		memcpy(to, from, c->elem);
 }
 
-static void push(struct ringo_chan *c, const void *elem)
+static inline void push(struct ringo_chan *c, const void *elem)
 {
-	copy(c, c->buf + (c->head + c->len) % c->cap * c->elem, elem);
-	c->len++;
+	size_t at = c->head + c->len; /* both below 2^63: the buffer was allocated */
+
+	if (at >= c->cap)
+		at -= c->cap;
+	copy(c, c->buf + at * c->elem, elem);
+	rg_store_relaxed(&c->len, c->len + 1);
 }
 
-static void pop(struct ringo_chan *c, void *elem)
+/*
+ * sender: one that waits, or NULL. Then the buffer is full, and the place that is freed is the one to be
+ * filled. The length stays, and must: who looks without the lock must not find it at 0 meanwhile.
+ */
+static inline void pop(struct ringo_chan *c, void *elem, const struct rg_waiter *sender)
 {
-	copy(c, elem, c->buf + c->head * c->elem);
-	c->head = (c->head + 1) % c->cap;
-	c->len--;
+	char *oldest = c->buf + c->head * c->elem;
+
+	copy(c, elem, oldest);
+	if (++c->head == c->cap)
+		c->head = 0;
+	if (sender)
+		copy(c, oldest, sender->elem);
+	else
+		rg_store_relaxed(&c->len, c->len - 1);
 }
 
-/* Under the lock, without waiting: 0, -EPIPE, or -EAGAIN. A receiver that is to go on is in *woken. */
-static int send_now(struct ringo_chan *c, const void *elem, struct g **woken)
+/* A waiter whose G we win, or NULL. */
+static inline struct rg_waiter *first(struct ringo_chan *c, struct rg_waitq *q)
+{
+	if (!q->head)
+		return NULL;
+	rg_chan_freshen(c);
+	return rg_waitq_pop(q);
+}
+
+static inline int send_now(struct ringo_chan *c, const void *elem, struct g **woken)
 {
 	struct rg_waiter *w;
 
-	if (c->closed)
+	if (unlikely(c->closed))
 		return -EPIPE;
-	w = rg_waitq_pop(&c->receivers);
+	w = first(c, &c->receivers);
 	if (w) {
 		copy(c, w->elem, elem);
 		*woken = w->g;
@@ -110,24 +180,18 @@ static int send_now(struct ringo_chan *c, const void *elem, struct g **woken)
 	return 0;
 }
 
-/* Under the lock, without waiting: 1, 0 closed and drained, or -EAGAIN. */
-static int recv_now(struct ringo_chan *c, void *elem, struct g **woken)
+static inline int recv_now(struct ringo_chan *c, void *elem, struct g **woken)
 {
-	struct rg_waiter *w;
+	struct rg_waiter *w = first(c, &c->senders);
 
+	if (w)
+		*woken = w->g;
 	if (c->len) {
-		pop(c, elem);
-		w = rg_waitq_pop(&c->senders);
-		if (w) {
-			push(c, w->elem);
-			*woken = w->g;
-		}
+		pop(c, elem, w);
 		return 1;
 	}
-	w = rg_waitq_pop(&c->senders);
 	if (w) {
 		copy(c, elem, w->elem);
-		*woken = w->g;
 		return 1;
 	}
 	if (!c->closed)
@@ -135,6 +199,16 @@ static int recv_now(struct ringo_chan *c, void *elem, struct g **woken)
 	if (elem && c->elem)
 		memset(elem, 0, c->elem);
 	return 0;
+}
+
+int rg_chan_send_now(struct ringo_chan *c, const void *elem, struct g **woken)
+{
+	return send_now(c, elem, woken);
+}
+
+int rg_chan_recv_now(struct ringo_chan *c, void *elem, struct g **woken)
+{
+	return recv_now(c, elem, woken);
 }
 
 /*
@@ -152,8 +226,9 @@ static int wait(struct m *m, struct ringo_chan *c, struct rg_waitq *q, void *ele
 		return timed;
 	}
 	w.claim = timed;
+	rg_chan_freshen(c);
 	rg_waitq_push(q, &w);
-	res = (int)rg_park(m, why, rg_post_unlock, &c->lock);
+	res = (int)rg_park(m, why, c, rg_post_unlock, &c->lock);
 	if (unlikely(w.queued)) {
 		rg_lock(&c->lock);
 		rg_waitq_remove(q, &w);
@@ -167,7 +242,7 @@ static int wait_null(struct m *m)
 {
 	int timed = rg_wait_begin(m, m->cur);
 
-	return timed < 0 ? timed : (int)rg_park(m, RG_WHY_CHAN_NULL, NULL, NULL);
+	return timed < 0 ? timed : (int)rg_park(m, RG_WHY_CHAN_NULL, NULL, NULL, NULL);
 }
 
 static int send(struct m *m, struct ringo_chan *c, const void *elem, bool may_wait)
@@ -177,6 +252,8 @@ static int send(struct m *m, struct ringo_chan *c, const void *elem, bool may_wa
 
 	if (unlikely(!c))
 		return may_wait ? wait_null(m) : -EAGAIN;
+	RG_USDT(chan__send, c, elem);
+	RG_RECORD(m, SEND, m ? m->cur : NULL, c, 0);
 	rg_lock(&c->lock);
 	res = send_now(c, elem, &woken);
 	if (res == -EAGAIN && may_wait)
@@ -194,6 +271,8 @@ static int recv(struct m *m, struct ringo_chan *c, void *elem, bool may_wait)
 
 	if (unlikely(!c))
 		return may_wait ? wait_null(m) : -EAGAIN;
+	RG_USDT(chan__recv, c, elem);
+	RG_RECORD(m, RECV, m ? m->cur : NULL, c, 0);
 	rg_lock(&c->lock);
 	res = recv_now(c, elem, &woken);
 	if (res == -EAGAIN && may_wait)
@@ -206,7 +285,7 @@ static int recv(struct m *m, struct ringo_chan *c, void *elem, bool may_wait)
 
 RG_API int ringo_chan_send(struct ringo_chan *c, const void *elem)
 {
-	struct m *m = rg_enter();
+	struct m *m = rg_enter_w();
 	int res;
 
 	if (likely(m)) {
@@ -224,7 +303,7 @@ RG_API int ringo_chan_send(struct ringo_chan *c, const void *elem)
 
 RG_API int ringo_chan_recv(struct ringo_chan *c, void *elem)
 {
-	struct m *m = rg_enter();
+	struct m *m = rg_enter_w();
 	int res;
 
 	if (likely(m)) {
@@ -242,9 +321,14 @@ RG_API int ringo_chan_recv(struct ringo_chan *c, void *elem)
 
 RG_API int ringo_chan_try_send(struct ringo_chan *c, const void *elem)
 {
-	struct m *m = rg_enter();
-	int res = m ? 0 : rg_foreign_enter();
+	struct m *m = (struct m *)rg_arch_self();
+	int res;
 
+	/* A goroutine that finds nothing to do goes without gate and lock. */
+	if (likely(m) && likely(!rg_called(m)) && (!c || !rg_chan_may_send(c)))
+		return -EAGAIN;
+	m = rg_enter();
+	res = m ? 0 : rg_foreign_enter();
 	if (res)
 		return res;
 	res = send(m, c, elem, false);
@@ -257,9 +341,14 @@ RG_API int ringo_chan_try_send(struct ringo_chan *c, const void *elem)
 
 RG_API int ringo_chan_try_recv(struct ringo_chan *c, void *elem)
 {
-	struct m *m = rg_enter();
-	int res = m ? 0 : rg_foreign_enter();
+	struct m *m = (struct m *)rg_arch_self();
+	int res;
 
+	/* As in try_send. */
+	if (likely(m) && likely(!rg_called(m)) && (!c || !rg_chan_may_recv(c)))
+		return -EAGAIN;
+	m = rg_enter();
+	res = m ? 0 : rg_foreign_enter();
 	if (res)
 		return res;
 	res = recv(m, c, elem, false);
@@ -279,7 +368,8 @@ static int close_chan(struct m *m, struct ringo_chan *c)
 		rg_unlock(&c->lock);
 		return -EPIPE;
 	}
-	c->closed = true;
+	rg_store_relaxed(&c->closed, true);
+	rg_chan_freshen(c);
 	/* Won under the lock, woken after it. res: what each one's call returns. */
 	while ((w = rg_waitq_pop(&c->receivers))) {
 		if (w->elem && c->elem)

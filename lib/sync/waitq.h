@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Queues of waiting goroutines: doubly linked, first in first out, under the lock of the object that has
- * them. A waiter lies on the stack of its G and needs no allocation.
+ * them. A waiter lies on the stack of its G, or in the cases of a select, and needs no allocation. Only
+ * whether there is a head may be asked without the lock.
  */
 #ifndef RG_SYNC_WAITQ_H
 #define RG_SYNC_WAITQ_H
@@ -17,12 +18,12 @@ struct rg_waiter {
 	int64_t res;  /* what its call is to return */
 	bool claim;   /* time may end the wait too: wakers must win the G */
 	bool queued;
-	bool hand;    /* mutexes: give me the lock, I have waited too long */
 };
 
+/* Public types have room for one in two void pointers. */
 struct rg_waitq {
 	struct rg_waiter *head, *tail;
-};
+} __attribute__((may_alias));
 
 static inline void rg_waitq_push(struct rg_waitq *q, struct rg_waiter *w)
 {
@@ -31,17 +32,19 @@ static inline void rg_waitq_push(struct rg_waitq *q, struct rg_waiter *w)
 	if (q->tail)
 		q->tail->next = w;
 	else
-		q->head = w;
+		rg_store_relaxed(&q->head, w);
 	q->tail = w;
 	w->queued = true;
 }
 
 static inline void rg_waitq_remove(struct rg_waitq *q, struct rg_waiter *w)
 {
-	if (w->prev)
+	if (w->prev) {
 		w->prev->next = w->next;
-	else
-		q->head = w->next;
+	} else {
+		/* order: release; pairs with the acquire of who looks without the lock: it sees closed */
+		rg_store_release(&q->head, w->next);
+	}
 	if (w->next)
 		w->next->prev = w->prev;
 	else

@@ -7,6 +7,17 @@ static void set(void *flag)
 	*(int *)flag = 1;
 }
 
+static int add(int *n, int what)
+{
+	return *n += what;
+}
+
+static void fails(void *n)
+{
+	ringo_defer(add, (int *)n, 2);
+	ringo_panic("as it should");
+}
+
 static int run(void *flag)
 {
 	int err = ringo_go_fn(set, flag);
@@ -16,6 +27,12 @@ static int run(void *flag)
 	ringo_yield();
 	while (!*(volatile int *)flag)
 		ringo_yield();
+	{
+		int n = 0;
+
+		if (ringo_try(fails, &n, NULL) != 1 || n != 2)
+			return 2;
+	}
 	return 0;
 }
 

@@ -49,10 +49,11 @@ exports() {
 }
 
 # a static library shares one name space with its user
+# The base of probes has the name that tracers look for, and is hidden.
 archive_names() {
 	local others
 	others=$(nm -g --defined-only "$root/usr/lib/libringo.a" 2>/dev/null | awk 'NF == 3 { print $3 }' |
-		grep -v -e '^ringo_' -e '^rg_')
+		grep -v -e '^ringo_' -e '^rg_' -e '^_\.stapsdt\.base$')
 	[ -z "$others" ] || { echo "defined too: $others"; return 1; }
 }
 
@@ -63,6 +64,20 @@ promises() {
 		tr -d ' (' | sort -u | comm -23 - <(nm -D --defined-only "$root/usr/lib/libringo.so" |
 		sed -n 's/.* \(ringo_[a-z0-9_]*\)@.*/\1/p' | sort -u))
 	[ -z "$missing" ] || { echo "declared but not there:" "$missing"; return 1; }
+}
+
+# gdb looks below a folder of its own for what belongs to the library, under the path that this has
+gdb_loads() {
+	command -v gdb >/dev/null || return 0
+	mkdir -p "$root/auto$root/usr/lib" || return
+	cp "$root"/usr/share/gdb/auto-load/usr/lib/libringo.so.*-gdb.py "$root/auto$root/usr/lib" || return
+	consumer_shared gcc -g || return
+	LD_LIBRARY_PATH=$root/usr/lib timeout 60 gdb -batch -nx -iex "set auto-load scripts-directory $root/auto" \
+		-iex "set auto-load safe-path $root/auto" -ex 'break main' -ex run -ex 'info goroutines' \
+		"$root/consumer" >"$root/gdb" 2>&1
+	grep -q 'no ringo_run goes on' "$root/gdb" && return
+	cat "$root/gdb"
+	false
 }
 
 uninstall() {
@@ -87,5 +102,6 @@ done
 result 'only ringo_ symbols are exported, with their version' exports
 result 'libringo.a defines only ringo_ and rg_ names' archive_names
 result 'each declared function is exported' promises
+result 'gdb knows goroutines' gdb_loads
 result 'make uninstall leaves no file' uninstall
 finish

@@ -42,22 +42,45 @@ TEST(exit_ends_the_goroutine_from_any_depth)
 
 TEST(exit_from_a_stack_taken_over_with_one_P)
 {
-	use_procs(1);
+	use_turns();
 	EXPECT_EQ(3, ringo_run(exits_main, NULL));
+}
+
+static void outlives_main(void)
+{
+	CHECK_EQ(0, ringo_sleep(10 * RINGO_MS));
+	_exit(after == 2 ? 77 : 78);
+}
+
+static void sets(int *p, int v)
+{
+	*p = v;
 }
 
 static int main_exits(void *arg)
 {
+	ringo_defer(sets, &after, 2);
 	after = 1;
+	CHECK_EQ(0, ringo_go(outlives_main));
 	ringo_exit();
-	after = 2;
+	after = 3;
 	return 7;
 }
 
-TEST(exit_in_main_ends_the_run_with_zero)
+static void run_main_exits(void)
 {
-	EXPECT_EQ(0, ringo_run(main_exits, NULL));
-	EXPECT_EQ(1, after);
+	ringo_run(main_exits, NULL);
+	_exit(79);
+}
+
+TEST(exit_in_main_ends_only_that_goroutine)
+{
+	struct outcome o;
+
+	NEEDS_ABORT(); /* nor one that ends by _exit */
+	in_child(&o, run_main_exits);
+	EXPECT_TRUE(WIFEXITED(o.status));
+	EXPECT_EQ(77, WEXITSTATUS(o.status));
 }
 
 static int value_main(void *arg)

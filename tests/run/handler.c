@@ -13,12 +13,12 @@ static int send_from_nowhere_main(void *arg)
 {
 	struct ringo_chan *c = ringo_chan_new(64, 1);
 
+	signal(SIGSEGV, calls_ringo);
 	return ringo_chan_send(c, (void *)16); /* faults while the channel copies */
 }
 
 static void inside(void)
 {
-	signal(SIGSEGV, calls_ringo);
 	ringo_run(send_from_nowhere_main, NULL);
 }
 

@@ -25,7 +25,11 @@
 #endif
 
 #include "arch/san.h" /* RG_ASAN, RG_TSAN */
+
+/* The limit of a test is for CPUs that are not emulated. */
+#define alarm(seconds) (alarm)((unsigned int)(seconds) * (getenv("RINGO_TEST_EMULATED") ? 10 : 1))
 #include "kselftest_harness.h"
+#undef alarm
 
 #if defined(RG_ASAN) || defined(RG_TSAN)
 #define SANITIZED 1
@@ -33,6 +37,22 @@
 #else
 #define SANITIZED 0
 #define SCALE(n) (n)
+#endif
+
+/*
+ * A run in a forked child. ThreadSanitizer makes no threads there. AddressSanitizer does, but unlike glibc's
+ * its allocator takes no care of forks: with another thread inside of it, a lock stays held in the child for ever.
+ */
+#ifdef RG_TSAN
+#define RUNS_IN_CHILD() SKIP(return, "ThreadSanitizer makes no threads in a forked child; run another build")
+#else
+#define RUNS_IN_CHILD() (void)0
+#endif
+#if SANITIZED
+#define RUNS_IN_CHILD_OF_BUSY_PARENT() \
+	SKIP(return, "locks of sanitizers may be held when others allocate during the fork; run another build")
+#else
+#define RUNS_IN_CHILD_OF_BUSY_PARENT() (void)0
 #endif
 
 #define LOAD(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
@@ -55,6 +75,25 @@ static inline void check_eq(const char *file, int line, const char *what, long l
 		check_failed(file, line, what, a, b);
 }
 
+/* fn as the main goroutine: what it returns, or why it could not run. */
+static inline int run_main(int (*fn)(void *))
+{
+	int result = -1;
+	struct ringo_options o = RINGO_OPTIONS(.result = &result);
+	int err = ringo_run_opt(fn, NULL, &o);
+
+	return err ? err : result;
+}
+
+/* A test whose body is the main goroutine, and returns 0. */
+#define G_TEST(name) \
+	static int name##_main(void *arg); \
+	TEST(name) \
+	{ \
+		EXPECT_EQ(0, run_main(name##_main)); \
+	} \
+	static int name##_main(void *arg __attribute__((unused)))
+
 /* This many Ps, whatever RINGO_PROCS the test program was started with. */
 static inline void use_procs(unsigned n)
 {
@@ -63,6 +102,39 @@ static inline void use_procs(unsigned n)
 	snprintf(s, sizeof(s), "%u", n);
 	setenv("RINGO_PROCS", s, 1);
 }
+
+/* One at a time: none is taken for one that computes because the machine was busy. */
+static inline void use_turns(void)
+{
+	use_procs(1);
+	setenv("RINGO_PREEMPT", "off", 1);
+}
+
+/* Until so many goroutines wait. */
+static inline void wait_waiting(uint64_t n)
+{
+	struct ringo_stats s = { .size = sizeof(s) };
+
+	for (int i = 0; i < 20000; i++) {
+		CHECK_EQ(0, ringo_stats_get(&s));
+		if (s.waiting + s.syscall >= n)
+			return;
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	}
+	check_failed(__FILE__, __LINE__, "they wait", (long long)s.waiting, (long long)n);
+}
+
+/* Where CPUs are emulated (tests/vm) each step takes some 10 times as long, and how long says nothing. */
+static inline bool emulated(void)
+{
+	return getenv("RINGO_TEST_EMULATED");
+}
+
+/*
+ * For FIXTURE_SETUP. The harness of 6.1 goes on to the test when the setup has returned; this leaves both, and what
+ * was not set up is not torn down.
+ */
+#define SKIP_SETUP(...) SKIP(longjmp(_metadata->env, 1), __VA_ARGS__)
 
 static inline int64_t now_ns(void)
 {
@@ -79,6 +151,14 @@ static inline void nap_ms(long ms)
 
 	while (nanosleep(&ts, &ts) && errno == EINTR)
 		;
+}
+
+/* For qsort. */
+static inline int by_size(const void *a, const void *b)
+{
+	const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
 }
 
 static inline int count_dir(const char *path)

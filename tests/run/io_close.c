@@ -55,7 +55,7 @@ static int lingers(void *arg)
 
 TEST(a_close_that_lingers_does_not_hold_up_others)
 {
-	use_procs(1);
+	use_turns();
 	ASSERT_EQ(0, ringo_run(lingers, NULL));
 }
 
@@ -152,6 +152,96 @@ G_TEST(a_linger_ends_when_all_is_sent)
 	CHECK(now_ns() - start < 5 * RINGO_SEC);
 	CHECK_EQ(ringo_read_full(s[1], buf, 10), 10);
 	CHECK_EQ(ringo_read(s[1], buf, 10), 0);
+	return 0;
+}
+
+/*
+ * Go's fd_mutex, as far as C has it. A close does not end what waits on the descriptor, as with threads: that
+ * has the file until its peer acts. shutdown ends it (net_socket.c). What comes later finds nothing.
+ */
+static int got_a_byte, got_the_end;
+
+static void read_byte(int fd)
+{
+	ssize_t n;
+	char c;
+
+	n = OK(ringo_read(fd, &c, 1));
+	ADD(n ? &got_a_byte : &got_the_end, 1);
+}
+
+G_TEST(those_who_wait_outlive_a_close_and_nobody_comes_after)
+{
+	char c = 'x';
+	int s[2];
+
+	unix_pair(s, SOCK_STREAM);
+	for (int i = 0; i < 4; i++)
+		OK(ringo_go(read_byte, s[0]));
+	OK(ringo_sleep(20 * RINGO_MS));
+	CHECK_EQ(ringo_close(s[0]), 0);
+	CHECK_EQ(ringo_close(s[0]), -EBADF);
+	CHECK_EQ(ringo_read(s[0], &c, 1), -EBADF);
+	CHECK_EQ(ringo_write(s[0], &c, 1), -EBADF);
+	OK(ringo_sleep(5 * RINGO_MS));
+	CHECK_EQ(LOAD(&got_a_byte) + LOAD(&got_the_end), 0);
+	CHECK_EQ(ringo_write(s[1], "ab", 2), 2);
+	until(&got_a_byte, 2);
+	CHECK_EQ(ringo_shutdown(s[1], SHUT_WR), 0);
+	until(&got_the_end, 2);
+	CHECK_EQ(got_a_byte, 2);
+	CHECK_EQ(ringo_close(s[1]), 0);
+	return 0;
+}
+
+/* Lock and Stress: many read and write one descriptor; each piece goes through whole and once. */
+enum { WRITERS = 8, PIECES = 500 };
+
+static uint8_t arrived[WRITERS * PIECES];
+static int finished_readers;
+
+static void write_pieces(int fd, int me)
+{
+	for (int i = 0; i < SCALE(PIECES); i++) {
+		uint16_t piece[4];
+
+		for (int k = 0; k < 4; k++)
+			piece[k] = (uint16_t)(me * PIECES + i);
+		CHECK_EQ(ringo_write(fd, piece, sizeof(piece)), sizeof(piece));
+	}
+	ADD(&lingering, -1);
+}
+
+static void read_pieces(int fd)
+{
+	uint16_t piece[4];
+	ssize_t n;
+
+	while ((n = OK(ringo_read(fd, piece, sizeof(piece))))) {
+		CHECK_EQ(n, sizeof(piece));
+		CHECK(piece[0] == piece[1] && piece[0] == piece[2] && piece[0] == piece[3]);
+		CHECK_EQ(ADD(&arrived[piece[0]], 1), 1);
+	}
+	ADD(&finished_readers, 1);
+}
+
+G_TEST(many_use_one_descriptor_at_once)
+{
+	int fds[2];
+
+	OK(ringo_pipe(fds)); /* up to PIPE_BUF a write to it is never cut */
+	lingering = WRITERS;
+	for (int i = 0; i < WRITERS; i++) {
+		OK(ringo_go(write_pieces, fds[1], i));
+		OK(ringo_go(read_pieces, fds[0]));
+	}
+	until(&lingering, 0);
+	CHECK_EQ(ringo_close(fds[1]), 0);
+	until(&finished_readers, WRITERS);
+	for (int i = 0; i < WRITERS; i++)
+		for (int k = 0; k < SCALE(PIECES); k++)
+			CHECK_EQ(arrived[i * PIECES + k], 1);
+	CHECK_EQ(ringo_close(fds[0]), 0);
 	return 0;
 }
 

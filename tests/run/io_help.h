@@ -13,15 +13,6 @@
 
 #include "help.h"
 
-/* A test whose body is the main goroutine. */
-#define G_TEST(name) \
-	static int name##_main(void *arg); \
-	TEST(name) \
-	{ \
-		ASSERT_EQ(0, ringo_run(name##_main, NULL)); \
-	} \
-	static int name##_main(void *arg __attribute__((unused)))
-
 /* What must return 0 or more: its value. */
 #define OK(e) check_ok(__FILE__, __LINE__, #e " >= 0", e)
 

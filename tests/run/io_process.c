@@ -36,7 +36,7 @@ G_TEST(no_status_need_be_given)
 
 static void any_child(void)
 {
-	pid_t a = child(60, 5), b = child(20, 6);
+	pid_t a = child(300, 5), b = child(20, 6);
 
 	collects(-1, 0, b, 6);
 	collects(-1, 0, a, 5);

@@ -33,6 +33,7 @@ static void run_within_limit(void)
 {
 	int before = count_fds(), res;
 
+	setenv("RINGO_PREEMPT", "sysmon", 1); /* which needs none */
 	use_procs(4);
 	limit_fds(limit);
 	res = ringo_run(nop, NULL);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The number of Ps, changed while there is work. */
+#include <fcntl.h>
+#include <ringo/dump.h>
 #include <ringo/stats.h>
 
 #include "help.h"
@@ -172,6 +174,7 @@ static int shrink_main(void *arg)
 
 TEST(retired_Ps_run_none)
 {
+	setenv("RINGO_PREEMPT", "off", 1); /* those without a P run besides */
 	use_procs(4);
 	EXPECT_EQ(0, ringo_run(shrink_main, NULL));
 }
@@ -193,6 +196,101 @@ TEST(timers_of_retired_Ps_go_on)
 {
 	use_procs(8);
 	EXPECT_EQ(0, ringo_run(sleepers_main, NULL));
+}
+
+/*
+ * Go's StopTheWorldDeadlock and SleepZeroDeadlock: what looks at all Ps, or changes them, from several sides,
+ * beside goroutines that never leave theirs for long.
+ */
+static void flips(int n)
+{
+	for (int i = 0; i < SCALE(300); i++)
+		CHECK(ringo_maxprocs(n + i % 2) > 0);
+	ADD(&ended, 1);
+}
+
+static void looks_at_all(void)
+{
+	struct ringo_stats s = { .size = sizeof(s) };
+	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	for (int i = 0; i < SCALE(300); i++) {
+		CHECK_EQ(0, ringo_dump(fd, RINGO_DUMP_FULL));
+		CHECK_EQ(0, ringo_stats_get(&s));
+		CHECK(s.procs >= 2 && s.procs <= 4);
+	}
+	close(fd);
+	ADD(&ended, 1);
+}
+
+static void sleeps_no_time(void)
+{
+	struct ringo_chan *c = ringo_chan_new(0, 1);
+
+	for (int i = 0; i < SCALE(300); i++) {
+		CHECK_EQ(0, ringo_sleep(0));
+		CHECK_EQ(0, ringo_chan_send(c, NULL));
+		CHECK_EQ(1, ringo_chan_recv(c, NULL));
+	}
+	ringo_chan_unref(c);
+	ADD(&ended, 1);
+}
+
+static int all_sides_main(void *arg)
+{
+	CHECK(ringo_maxprocs(3) > 0);
+	ADD(&ended, -1); /* yields, which goes on until the others have ended */
+	CHECK_EQ(0, ringo_go(yields));
+	CHECK_EQ(0, ringo_go(flips, 2));
+	CHECK_EQ(0, ringo_go(flips, 3));
+	CHECK_EQ(0, ringo_go(looks_at_all));
+	CHECK_EQ(0, ringo_go(looks_at_all));
+	CHECK_EQ(0, ringo_go(sleeps_no_time));
+	while (LOAD(&ended) < 4)
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	STORE(&stop, 1);
+	while (LOAD(&ended) < 5)
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	return 0;
+}
+
+TEST(changes_and_dumps_from_all_sides_do_not_wait_for_each_other)
+{
+	EXPECT_EQ(0, ringo_run(all_sides_main, NULL));
+}
+
+/* Go's BigGOMAXPROCS. A small machine may refuse so many threads, with a message. */
+static int most_main(void *arg)
+{
+	for (int i = 0; i < 2000; i++)
+		CHECK_EQ(0, ringo_go(spawned));
+	while (LOAD(&seen) < 2000)
+		ringo_yield();
+	return 0;
+}
+
+static void run_with_most(void)
+{
+	int err;
+
+	use_procs(1024);
+	err = ringo_run(most_main, NULL);
+	_exit(err == -EAGAIN || err == -ENOMEM ? 4 : err ? 1 : 0);
+}
+
+TEST(the_greatest_number_of_Ps_starts)
+{
+	struct outcome o;
+
+	if (SANITIZED || RUNNING_ON_VALGRIND)
+		SKIP(return, "a thousand threads take too long here; run the plain build");
+	in_child(&o, run_with_most);
+	ASSERT_TRUE(WIFEXITED(o.status)) TH_LOG("%s", o.err);
+	if (WEXITSTATUS(o.status) == 4) {
+		EXPECT_TRUE(said(&o, "cannot"));
+		SKIP(return, "this machine refuses a thousand threads");
+	}
+	EXPECT_EQ(0, WEXITSTATUS(o.status)) TH_LOG("%s", o.err);
 }
 
 TEST_HARNESS_MAIN

@@ -66,7 +66,7 @@ static int order_main(void *arg)
 
 TEST(with_one_P_sleepers_wake_in_the_order_of_their_times)
 {
-	use_procs(1);
+	use_turns();
 	EXPECT_EQ(0, ringo_run(order_main, NULL));
 	/* Spawned within one time slice as a rule; a machine that stalls for 5 ms right there may swap some. */
 	for (int i = 0; i < 20; i++)
@@ -115,7 +115,7 @@ static int zero_main(void *arg)
 
 TEST(no_time_is_a_yield)
 {
-	use_procs(1);
+	use_turns();
 	EXPECT_EQ(0, ringo_run(zero_main, NULL));
 }
 

@@ -47,7 +47,7 @@ static int later_main(void *arg)
 
 TEST(with_one_P_a_goroutine_starts_after_spawn_has_returned)
 {
-	use_procs(1);
+	use_turns();
 	EXPECT_EQ(0, ringo_run(later_main, NULL));
 }
 
@@ -199,8 +199,6 @@ static int opt_main(void *arg)
 	CHECK_EQ(-EINVAL, ringo_go_opt(&o, add, NULL));
 	o = RINGO_GO_OPTIONS(.stack_max = ((size_t)1 << 30) + 1);
 	CHECK_EQ(-EINVAL, ringo_go_opt(&o, add, NULL));
-	o = RINGO_GO_OPTIONS(.ctx = (struct ringo_ctx *)&o);
-	CHECK_EQ(-ENOTSUP, ringo_go_opt(&o, add, NULL));
 	o = (struct ringo_go_options){ 0 };
 	CHECK_EQ(-EINVAL, ringo_go_opt(&o, add, NULL));
 	wait_for(&seen, 5);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Stacks in use: depth up to the limit, and the report when it is not enough. */
+#include <fcntl.h>
 #include <ringo/stats.h>
 
 #include "help.h"
@@ -103,15 +104,16 @@ static void overflow(void)
 #define NEEDS_PLAIN() \
 	do { \
 		if (SANITIZED) \
-			SKIP(return, "the sanitizer reports the fault itself; run the plain build"); \
+			SKIP(return, "a child of so many goroutines or frames needs the plain build"); \
 	} while (0)
 
 static bool reported(const struct outcome *o, const char *limit)
 {
 	if (!aborted(o))
 		fprintf(stderr, "# status %#x: %s\n", o->status, o->err);
-	return aborted(o) && said(o, "ringo: stack overflow in goroutine ") && said(o, "deep_entry") &&
-	       said(o, limit) && said(o, "go_deep_into_it") && said(o, "#0");
+	return aborted(o) && said(o, "panic: stack overflow: the limit is ") && said(o, limit) &&
+	       said(o, "[signal SIGSEGV") && said(o, "deep_entry, started by ") &&
+	       said(o, "#0 ") && said(o, " go_deep_into_it") && said(o, " frames ...\n");
 }
 
 TEST(an_overflow_names_goroutine_function_limit_and_backtrace)
@@ -120,7 +122,7 @@ TEST(an_overflow_names_goroutine_function_limit_and_backtrace)
 
 	NEEDS_PLAIN();
 	in_child(&o, overflow);
-	EXPECT_TRUE(reported(&o, "limit 262144 bytes"));
+	EXPECT_TRUE(reported(&o, "262144 bytes"));
 	EXPECT_TRUE(said(&o, "the culprit"));
 }
 
@@ -131,7 +133,7 @@ TEST(an_overflow_is_reported_with_mprotect_guards)
 	NEEDS_PLAIN();
 	setenv("RINGO_GUARD", "mprotect", 1);
 	in_child(&o, overflow);
-	EXPECT_TRUE(reported(&o, "limit 262144 bytes"));
+	EXPECT_TRUE(reported(&o, "262144 bytes"));
 }
 
 static struct ringo_chan *never;
@@ -170,9 +172,12 @@ static int guard_main(void *arg)
 	return (int)s.guard;
 }
 
-static bool have_markers(void)
+/* Any number of stacks is guarded. */
+static bool have_any_number(void)
 {
-	return ringo_run(guard_main, NULL) == RINGO_GUARD_MARKER;
+	const int guard = ringo_run(guard_main, NULL);
+
+	return guard == RINGO_GUARD_MARKER || guard == RINGO_GUARD_KMOD;
 }
 
 TEST(an_overflow_among_a_hundred_thousand_is_reported)
@@ -180,10 +185,10 @@ TEST(an_overflow_among_a_hundred_thousand_is_reported)
 	struct outcome o;
 
 	NEEDS_PLAIN();
-	if (!have_markers())
-		SKIP(return, "no guard markers: needs kernel 6.13");
+	if (!have_any_number())
+		SKIP(return, "no guard markers: needs kernel 6.13, or the kernel module");
 	in_child(&o, crowd);
-	EXPECT_TRUE(reported(&o, "limit 65536 bytes"));
+	EXPECT_TRUE(reported(&o, "65536 bytes"));
 }
 
 TEST(the_kind_of_guard_is_shown)
@@ -279,56 +284,209 @@ TEST(with_canaries_spawning_goes_on_and_an_overflow_is_reported)
 	EXPECT_TRUE(said(&o, "ringo: stack overflow in goroutine "));
 }
 
-static void on_segv(int sig, siginfo_t *info, void *ctx)
+/* ---- contained ---- */
+
+static void add(int n)
 {
-	_exit(info->si_addr == (void *)8 && sig == SIGSEGV ? 77 : 78);
+	ADD(&seen, n);
 }
 
-static int fault_main(void *arg)
+static void overflows(void *arg)
 {
-	int *volatile nowhere = (int *)8;
+	ringo_defer(add, 1);
+	deep(100000);
+}
 
-	*nowhere = 1;
+static void works(void *arg)
+{
+	ringo_defer(add, 10);
+	CHECK_EQ(30, go_deep_into_it(30));
+	CHECK_EQ(0, ringo_sleep(RINGO_MS)); /* on the spare stack */
+	CHECK_EQ(0, ringo_try(deep_entry, (void *)20, NULL));
+}
+
+static void works_after(void *arg)
+{
+	ringo_defer(works, NULL);
+	overflows(arg);
+}
+
+static void overflows_twice(void *arg)
+{
+	ringo_defer(overflows, NULL);
+	works_after(arg);
+}
+
+static void contains_inside(void *arg)
+{
+	CHECK_EQ(1, ringo_try(overflows_twice, NULL, NULL));
+	CHECK_EQ(1, ringo_try(overflows, NULL, NULL));
+}
+
+static void contains_on_spare(void *arg)
+{
+	ringo_defer(contains_inside, NULL);
+	overflows(arg);
+}
+
+static void contained(void (*fn)(void *), int want)
+{
+	struct ringo_panic_info p;
+	int here;
+
+	STORE(&seen, 0);
+	CHECK_EQ(1, ringo_try(fn, NULL, &p));
+	CHECK_EQ(SIGSEGV, p.signal);
+	CHECK(strstr(p.message, "stack overflow: the limit is 65536 bytes"));
+	CHECK_EQ(want, LOAD(&seen));
+	if (fn == overflows)
+		CHECK(labs((char *)&here - (char *)p.address) < (long)(80 * KB)); /* below us, nearby */
+	CHECK_EQ(40, go_deep_into_it(40));
+}
+
+static void contains(int times)
+{
+	for (int i = 0; i < times; i++) {
+		STORE(&seen, 0);
+		contained(overflows, 1);
+		contained(works_after, 12);
+		contained(overflows_twice, 13);
+		contained(contains_on_spare, 15);
+		CHECK_EQ(0, ringo_sleep(i % 3));
+	}
+	STORE(&spawned, -1);
+}
+
+static int contains_main(void *arg)
+{
+	int maps;
+
+	spawned = 0;
+	CHECK_EQ(0, ringo_go(contains, 1));
+	while (!LOAD(&spawned))
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	maps = count_maps();
+	spawned = 0;
+	CHECK_EQ(0, ringo_go(contains, 20));
+	while (!LOAD(&spawned))
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	if (!SANITIZED) /* they map what they like */
+		CHECK(count_maps() <= maps + 8); /* no stack is left behind */
 	return 0;
 }
 
-static void fault_with_handler(void)
+/* For those that count mappings: an M that steps in has some, too. */
+static void no_ms_come(void)
 {
-	struct sigaction sa = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO };
-
-	sigaction(SIGSEGV, &sa, NULL);
-	ringo_run(fault_main, NULL);
+	setenv("RINGO_PREEMPT", "off", 1);
 }
 
-static void fault_without_handler(void)
+TEST(an_overflow_is_contained_and_its_defers_have_a_stack)
 {
-	ringo_run(fault_main, NULL);
+	no_ms_come();
+	EXPECT_EQ(0, ringo_run(contains_main, NULL));
 }
 
-TEST(other_faults_reach_the_handler_of_the_program)
+TEST(an_overflow_is_contained_with_mprotect_guards)
+{
+	setenv("RINGO_GUARD", "mprotect", 1);
+	no_ms_come();
+	EXPECT_EQ(0, ringo_run(contains_main, NULL));
+}
+
+static void exits(void)
+{
+	ringo_exit();
+}
+
+static void exits_on_spare(void)
+{
+	ringo_defer(add, 1);
+	{
+		ringo_defer(exits);
+		deep(100000);
+	}
+}
+
+static int exits_main(void *arg)
+{
+	int n = SCALE(100), maps = count_maps();
+
+	seen = 0;
+	for (int i = 0; i < n; i++) {
+		CHECK_EQ(0, ringo_go(exits_on_spare));
+		CHECK_EQ(0, ringo_go(deep, 20));
+	}
+	while (ringo_num_goroutines() > 1)
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	CHECK_EQ(2 * n, LOAD(&seen));
+	if (!SANITIZED)
+		CHECK(count_maps() < maps + 8);
+	return 0;
+}
+
+TEST(a_goroutine_may_exit_in_the_middle_of_an_overflow)
+{
+	no_ms_come();
+	EXPECT_EQ(0, ringo_run(exits_main, NULL));
+}
+
+static void stays(void)
+{
+	add(1);
+	CHECK_EQ(0, ringo_sleep(1000 * RINGO_SEC));
+}
+
+static void stays_on_spare(void)
+{
+	ringo_defer(stays);
+	deep(100000);
+}
+
+/* sysmon trims stacks of those that wait; these stand elsewhere. */
+static int stays_main(void *arg)
+{
+	int n = 40, dev_null = open("/dev/null", O_WRONLY);
+
+	seen = 0;
+	for (int i = 0; i < n; i++)
+		CHECK_EQ(0, ringo_go(stays_on_spare));
+	while (LOAD(&seen) < n)
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	CHECK_EQ(0, ringo_sleep(600 * RINGO_MS));
+	CHECK_EQ(n, LOAD(&seen));
+	CHECK_EQ(0, ringo_dump(dev_null, RINGO_DUMP_FULL)); /* unwinds them all */
+	close(dev_null);
+	return 6;
+}
+
+TEST(the_run_can_end_in_the_middle_of_overflows)
+{
+	EXPECT_EQ(6, ringo_run(stays_main, NULL));
+	EXPECT_EQ(6, ringo_run(stays_main, NULL));
+}
+
+static int defer_overflows_main(void *arg)
+{
+	ringo_defer(overflows, NULL);
+	go_deep_into_it(100000);
+	return 0;
+}
+
+static void defer_overflows(void)
+{
+	ringo_run(defer_overflows_main, NULL);
+}
+
+TEST(an_overflow_in_a_defer_of_an_overflow_is_reported)
 {
 	struct outcome o;
 
 	NEEDS_PLAIN();
-	in_child(&o, fault_with_handler);
-	EXPECT_TRUE(WIFEXITED(o.status) && WEXITSTATUS(o.status) == 77);
-	in_child(&o, fault_without_handler);
-	EXPECT_TRUE(WIFSIGNALED(o.status) && WTERMSIG(o.status) == SIGSEGV);
-}
-
-static int nothing_main(void *arg)
-{
-	return 0;
-}
-
-TEST(after_the_run_the_handler_is_the_one_of_before)
-{
-	struct sigaction sa = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO }, now;
-
-	sigaction(SIGSEGV, &sa, NULL);
-	EXPECT_EQ(0, ringo_run(nothing_main, NULL));
-	sigaction(SIGSEGV, NULL, &now);
-	EXPECT_EQ((uintptr_t)on_segv, (uintptr_t)now.sa_sigaction);
+	in_child(&o, defer_overflows);
+	EXPECT_TRUE(aborted(&o));
+	EXPECT_TRUE(said(&o, "panic: stack overflow: the limit is "));
+	EXPECT_TRUE(said(&o, "\tpanic: stack overflow: the limit is "));
 }
 
 TEST_HARNESS_MAIN

@@ -131,8 +131,9 @@ TEST(a_hundred_runs_leave_no_descriptor_thread_or_mapping)
 		EXPECT_EQ(0, ringo_run(busy_main, &c));
 	EXPECT_EQ(fds, count_fds());
 	EXPECT_EQ(threads, threads_settled(threads));
+	/* A run that makes more spare Ms than those before leaves more stacks in the cache of libc. */
 	if (!SANITIZED)
-		EXPECT_LE(count_maps(), maps + 10);
+		EXPECT_LT(count_maps(), maps + SCALE(100) / 2);
 	EXPECT_EQ(0, resumed);
 }
 

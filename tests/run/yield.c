@@ -27,7 +27,7 @@ static int fair_main(void *arg)
 
 TEST(with_one_P_yielding_goroutines_take_turns)
 {
-	use_procs(1);
+	use_turns();
 	EXPECT_EQ(0, ringo_run(fair_main, NULL));
 	for (int i = 0; i < GS; i++) {
 		EXPECT_GE(turns[i], 900);
@@ -53,7 +53,7 @@ static int yield_reaches_main(void *arg)
 
 TEST(with_one_P_a_yield_lets_a_fresh_goroutine_run)
 {
-	use_procs(1);
+	use_turns();
 	EXPECT_EQ(0, ringo_run(yield_reaches_main, NULL));
 }
 
@@ -105,7 +105,7 @@ static int run_next_main(void *arg)
 
 TEST(a_pair_that_wakes_each_other_does_not_starve_a_third)
 {
-	use_procs(1);
+	use_turns();
 	EXPECT_EQ(0, ringo_run(run_next_main, NULL));
 	EXPECT_GE(thirds, 100);
 }
@@ -149,7 +149,7 @@ static int global_main(void *arg)
 
 TEST(a_busy_P_still_looks_into_the_global_queue)
 {
-	use_procs(1);
+	use_turns();
 	EXPECT_EQ(0, ringo_run(global_main, NULL));
 }
 
@@ -172,7 +172,7 @@ static int timers_main(void *arg)
 
 TEST(a_busy_P_still_runs_its_timers)
 {
-	use_procs(1);
+	use_turns();
 	EXPECT_EQ(0, ringo_run(timers_main, NULL));
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* The scheduler under seeds: nobody is lost, run twice, or left lying while an M sleeps. */
+#include "base/atomic.h"
+#include "base/lock.h"
+#include "base/thread.h"
 #include "kselftest_harness.h"
 #include "sim_test.h"
 
@@ -170,6 +173,69 @@ static int blockers(void *arg)
 SIM_TEST(each_job_of_the_pool_runs_and_wakes_its_goroutine)
 {
 	sim_seeds(blockers, NULL);
+}
+
+/*
+ * A thread that is no M queues a goroutine, and counts on the M that looks for work just then. That M has something
+ * of its own to run, for long.
+ */
+enum { ROUNDS = 20 };
+
+static uint32_t asked, answered;
+
+static void answer(void)
+{
+	rg_store_relaxed(&answered, rg_load_relaxed(&asked));
+}
+
+static void *asker(void *arg)
+{
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		rg_futex_wait(&asked, i, -1);
+		for (uint64_t n = rg_sim_rand() % 200; n; n--)
+			rg_sim_point();
+		SIM_CHECK(ringo_go(answer) == 0);
+	}
+	rg_sim_others--;
+	return arg;
+}
+
+static void compute_until_answered(void)
+{
+	int64_t until;
+
+	for (uint32_t i = 1; i <= ROUNDS; i++) {
+		rg_store_relaxed(&asked, i);
+		rg_futex_wake(&asked, 1);
+		SIM_CHECK(ringo_sleep((int64_t)(rg_sim_rand() % 4000)) == 0);
+		until = rg_sim_now() + RINGO_MS;
+		while (rg_load_relaxed(&answered) != i) {
+			SIM_CHECK(rg_sim_now() < until);
+			rg_sim_point();
+		}
+	}
+	ringo_waitgroup_done(&done);
+}
+
+static int served_beside_a_hog(void *arg)
+{
+	struct rg_thread t;
+
+	(void)arg;
+	if (ringo_maxprocs(0) == 1)
+		return 0;
+	asked = answered = 0;
+	rg_sim_others = 1;
+	SIM_CHECK(rg_thread_start(&t, asker, NULL, RG_THREAD_DETACHED) == 0);
+	ringo_waitgroup_add(&done, 1);
+	SIM_CHECK(ringo_go(compute_until_answered) == 0);
+	ringo_waitgroup_wait(&done);
+	return 0;
+}
+
+SIM_TEST(who_is_queued_is_not_left_lying_while_an_M_sleeps)
+{
+	sim_seeds(served_beside_a_hog, NULL);
 }
 
 TEST_HARNESS_MAIN

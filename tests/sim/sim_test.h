@@ -26,6 +26,7 @@ FIXTURE_TEARDOWN(seeds)
 #define SIM_TEST(name) TEST_F_TIMEOUT(seeds, name, 1500)
 
 static unsigned long long sim_seed;
+static int64_t sim_quantum; /* not 0: goroutines that compute for so long lose their P */
 
 #define SIM_CHECK(c) \
 	do { \
@@ -54,9 +55,11 @@ static inline struct rg_sim_faults sim_faults_of(unsigned long long seed)
 static inline void sim_one(unsigned long long seed, unsigned procs, int (*scenario)(void *), void *arg)
 {
 	struct rg_sim_faults faults = sim_faults_of(seed);
-	struct ringo_options o = RINGO_OPTIONS(.procs = procs);
+	struct ringo_options o = RINGO_OPTIONS(.procs = procs, .quantum_ns = sim_quantum);
 	int result = -1, err;
 
+	if (sim_quantum)
+		o.preempt = RINGO_PREEMPT_SYSMON;
 	sim_seed = seed;
 	rg_sim_begin(seed, &faults);
 	o.result = &result;
@@ -65,6 +68,22 @@ static inline void sim_one(unsigned long long seed, unsigned procs, int (*scenar
 	SIM_CHECK(result == 0);
 	SIM_CHECK(rg_sim_ring_reset() == 0);
 	rg_sim_end();
+}
+
+/* So many bytes, and no more, are still in the stream to fds[0]; then it ends. */
+static inline void sim_stream_end(const int fds[2], long left)
+{
+	char buf[64];
+
+	while (left > 0) {
+		ssize_t n = ringo_read(fds[0], buf, sizeof(buf));
+
+		SIM_CHECK(n > 0);
+		left -= n;
+	}
+	SIM_CHECK(left == 0);
+	rg_sim_stream_close(fds[0]);
+	rg_sim_stream_close(fds[1]);
 }
 
 /* P = 1, 2 and 8 by turns. */

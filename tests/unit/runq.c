@@ -168,6 +168,76 @@ TEST(a_retired_queue_is_drained_completely)
 	EXPECT_EQ(11, rt.nglobal);
 }
 
+TEST(a_thief_takes_half_of_any_length)
+{
+	setup();
+	for (int n = 0; n <= RG_RUNQ; n++) {
+		bool seen[RG_RUNQ] = { false };
+		int stolen = 0, left = 0, i;
+
+		for (i = 0; i < n; i++)
+			rg_runq_put(&a, &gs[i]);
+		i = number(rg_runq_steal(&b, &a, true));
+		ASSERT_EQ(n > 0, i >= 0);
+		for (; i >= 0; i = number(rg_runq_pop(&b)), stolen++) {
+			ASSERT_FALSE(seen[i]);
+			seen[i] = true;
+		}
+		for (; (i = number(rg_runq_pop(&a))) >= 0; left++) {
+			ASSERT_FALSE(seen[i]);
+			seen[i] = true;
+		}
+		ASSERT_EQ((n + 1) / 2, stolen);
+		ASSERT_EQ(n, stolen + left);
+	}
+}
+
+/* Whoever looks never finds a queue empty that is not: a G moves from run-next into the ring meanwhile. */
+static int rounds, looked, found_empty;
+
+static void *looks(void *arg)
+{
+	for (int i = 1;; i++) {
+		int round;
+
+		while ((round = LOAD(&rounds)) >= 0 && round < i)
+			rg_cpu_relax();
+		if (round < 0)
+			return NULL;
+		found_empty += rg_runq_empty(&a);
+		STORE(&looked, i);
+	}
+}
+
+TEST(what_is_not_empty_never_looks_empty)
+{
+	int64_t end = now_ns() + RINGO_SEC; /* each round needs both threads to run */
+	uint64_t rand = 7;
+	pthread_t t;
+
+	setup();
+	rounds = looked = found_empty = 0;
+	ASSERT_EQ(0, pthread_create(&t, NULL, looks, NULL));
+	for (int i = 1; now_ns() < end; i++) {
+		void (*first)(struct p *, struct g *) = i & 1 ? rg_runq_put_next : rg_runq_put;
+		void (*second)(struct p *, struct g *) = i & 2 ? rg_runq_put_next : rg_runq_put;
+
+		first(&a, &gs[0]);
+		STORE(&rounds, i);
+		for (int k = (int)(rg_rand(&rand) % 32); k--;)
+			rg_cpu_relax();
+		while (LOAD(&looked) < i) {
+			second(&a, &gs[1]);
+			ASSERT_NE(NULL, rg_runq_pop(&a));
+		}
+		while (rg_runq_pop(&a))
+			;
+	}
+	STORE(&rounds, -1);
+	pthread_join(t, NULL);
+	EXPECT_EQ(0, found_empty);
+}
+
 /* One owner puts and pops, thieves steal: each item comes out exactly once. */
 static struct g *items;
 static uint32_t done;

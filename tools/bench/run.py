@@ -23,18 +23,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from statistics import median
 
 import machine
 import table
-from cases import CASES
+from cases import CASES, VARIANTS, Variant
 
 TIMEOUT = 60            # of one program, in seconds
 SLOW = 15               # a program that takes longer than this is not run again
 LOAD_SECONDS = 1.5
 SETTLE = 0.1            # between programs: what one leaves to the kernel shall not slow the next
 BODY = b"x" * 127 + b"\n"
+PROGRAM = {"cost": "preempt", "blocked": "preempt", "paced": "echo", "traced": "echo"}     # others: as the kind
 CPUS = sorted(os.sched_getaffinity(0))
 
 # ringo's httpd keeps small files in memory and looks at them again each second. nginx comes closest
@@ -66,27 +68,37 @@ class Failed(Exception):
 
 
 def prepare(cpus):
-    """In the child: its CPUs, and as many files as the hard limit allows."""
+    """In the child: its CPUs, our nice value, and as many files as the hard limit allows."""
     def run():
         os.sched_setaffinity(0, cpus)
+        # Where sessions are scheduled as groups, a nice value means nothing outside its own.
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(os.nice(0)))
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return run
 
 
-def environment(procs):
-    return dict(os.environ, GOMAXPROCS=str(procs), RINGO_PROCS=str(procs))
+def environment(procs, more=None):
+    """Preemption by sysmon, whatever else this machine has, unless more says otherwise."""
+    return dict(os.environ, GOMAXPROCS=str(procs), RINGO_PROCS=str(procs),
+                **{"RINGO_PREEMPT": "sysmon", **(more or {})})
+
+
+def variant(who):
+    return VARIANTS.get(who, Variant(who))
 
 
 def last_line(text):
     return (text.strip().splitlines() or ["no message"])[-1]
 
 
-def execute(command, cpus, procs=1):
+def execute(command, cpus, procs=1, env=None, cwd=None):
     """Run a program to its end; its standard output."""
     try:
-        done = subprocess.run(command, preexec_fn=prepare(cpus), env=environment(procs),
-                              capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        done = subprocess.run(command, preexec_fn=prepare(cpus), env=environment(procs, env),
+                              capture_output=True, text=True, timeout=TIMEOUT, check=False,
+                              cwd=cwd)
     except subprocess.TimeoutExpired:
         raise Failed(f"took more than {TIMEOUT} s") from None
     if done.returncode:
@@ -112,10 +124,10 @@ def listens(port):
 
 
 @contextmanager
-def server(command, port):
+def server(command, port, env=None):
     """A server on CPU 0 with one P, listening; ended together with what it has started."""
     with tempfile.TemporaryFile("w+") as messages:
-        process = subprocess.Popen(command, preexec_fn=prepare(CPUS[:1]), env=environment(1),
+        process = subprocess.Popen(command, preexec_fn=prepare(CPUS[:1]), env=environment(1, env),
                                    start_new_session=True, stdout=messages, stderr=messages)
         try:
             end = time.monotonic() + 5
@@ -145,9 +157,29 @@ def cpu_ns(pid):
     return total
 
 
+@contextmanager
+def bpfd(program, directory):
+    """A ringo-bpfd of ours, as the programs find it: whether it is there."""
+    path = Path(directory) / "bpfd"
+    if (not program.exists()
+            or subprocess.run([program, "--check"], capture_output=True, check=False).returncode):
+        yield False
+        return
+    os.environ["RINGO_BPFD"] = str(path)
+    with subprocess.Popen([program, "-s", path]) as process:
+        while process.poll() is None and not path.exists():
+            time.sleep(0.01)
+        try:
+            yield True
+        finally:
+            process.terminate()
+
+
 class Bench:
-    def __init__(self, programs, scratch):
+    def __init__(self, programs, scratch, with_bpf):
         self.bin = programs
+        self.with_bpf = with_bpf
+        self.seed = 0
         self.dir = Path(scratch)
         self.dir.chmod(0o755)       # nginx's worker is another user
         (self.dir / "www").mkdir()
@@ -157,19 +189,74 @@ class Bench:
     def present(self, case, who):
         if case.kind == "http" and not shutil.which("wrk"):
             return False
+        if case.kind == "traced" and not (self.bin / "ringo-trace").exists():
+            return False
         if who.startswith("nginx"):
             return bool(shutil.which("nginx"))
-        return (self.bin / f"{who}-{case.kind}").exists()
+        if who == "ringo-bpf" and not self.with_bpf:
+            return False
+        return (self.bin / f"{variant(who).of}-{PROGRAM.get(case.kind, case.kind)}").exists()
 
     def title(self, case):
         return case.title.replace("GS", "1M" if self.gs == 1000000 else str(self.gs))
+
+    def metrics(self, case, who):
+        """What it has figures of: where there are no loops, none of theirs."""
+        return [m for m in case.metrics if m.key != "hog_pct" or variant(who).hogs != 0]
 
     def run(self, case, who):
         return getattr(self, case.kind)(case, who)
 
     def micro(self, case, who):
-        args = [str(self.gs if a == "GS" else a) for a in case.args]
-        return figures(execute([self.bin / f"{who}-micro", *args], CPUS[:case.procs], case.procs))
+        named = {"GS": self.gs, "SEED": self.seed}
+        program = f"{variant(who).of}-{PROGRAM.get(case.kind, case.kind)}"
+        return figures(execute([self.bin / program, *(str(named.get(a, a)) for a in case.args)],
+                               CPUS[:case.procs], case.procs, variant(who).env, self.dir))
+
+    lang = preempt = micro
+
+    def cost(self, case, who):
+        """Best of a few runs, with preemption and without."""
+        off = f"{variant(who).of}-off"
+        runs = [(self.micro(case, who)["ns"], self.micro(case, off)["ns"])
+                for _ in range(6)]
+        return {"added": 100 * (min(on for on, _ in runs) / min(off for _, off in runs) - 1)}
+
+    def blocked(self, case, who):
+        with subprocess.Popen([self.bin / "load-block"], preexec_fn=prepare(CPUS[:2][-1:]),
+                              cwd=self.dir, stdout=subprocess.PIPE) as other_side:
+            other_side.stdout.readline()
+            try:
+                return self.micro(case, who)
+            finally:
+                other_side.kill()
+
+    def traced(self, case, who):
+        """Best of a few runs, recorded and not; who records has the CPU of the load."""
+        runs = [[self.paced(case, who, beside)["cpu_ns"] for beside in (self.recorder, nullcontext)]
+                for _ in range(6)]
+        return {"added": 100 * (min(on for on, _ in runs) / min(off for _, off in runs) - 1)}
+
+    @contextmanager
+    def recorder(self, pid):
+        with subprocess.Popen([self.bin / "ringo-trace", "-q", "-s", "0", "-o", "/dev/null", str(pid)],
+                              preexec_fn=prepare(CPUS[:2][-1:])) as process:
+            yield
+            process.terminate()
+        if process.returncode:
+            raise Failed(f"ringo-trace ended with status {process.returncode}")
+
+    def paced(self, case, who, recorded=nullcontext):
+        """Requests at a given rate, and goroutines that compute beside their server."""
+        port, v = free_port(), variant(who)
+        hogs, file = case.hogs if v.hogs is None else v.hogs, self.dir / "hogs"
+        file.unlink(missing_ok=True)
+        beside = [str(hogs), str(case.burst_ms), file] if hogs else []
+        with (server([self.bin / f"{v.of}-echo", str(port), *beside], port, v.env) as pid,
+              recorded(pid)):
+            return figures(execute([self.bin / "load-paced", str(port), str(case.connections),
+                                    str(case.rate), str(LOAD_SECONDS), str(pid), *beside[2:]],
+                                   CPUS[:2][-1:]))
 
     def echo(self, case, who):
         port = free_port()
@@ -220,6 +307,17 @@ def check_file(port):
         c.close()
 
 
+def cpu_used(of_all):
+    """CPU seconds: of all processes on our CPUs, or of the programs run so far and ourselves."""
+    if not of_all:
+        return sum(u.ru_utime + u.ru_stime for u in map(
+            resource.getrusage, (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)))
+    lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
+    busy = (sum(map(int, (f[1], f[2], f[3], f[6], f[7], f[8])))
+            for f in lines if re.fullmatch(r"cpu\d+", f[0]) and int(f[0][3:]) in CPUS)
+    return sum(busy) / os.sysconf("SC_CLK_TCK")
+
+
 class Results:
     def __init__(self, bench, cases):
         self.bench = bench
@@ -227,21 +325,25 @@ class Results:
         self.samples = {(c, m.key, w): {} for c in cases for m in c.metrics for w in self.plan[c]}
         self.failures = {}
         self.finished = set()       # too slow or broken: not run again
+        self.others = []            # what other processes had of the CPUs, run by run
 
     def measure(self, case, who, index):
         time.sleep(SETTLE)
-        began = time.monotonic()
+        began, used = time.monotonic(), cpu_used(True) - cpu_used(False)
         try:
             got = self.bench.run(case, who)
-            for m in case.metrics:
+            for m in self.bench.metrics(case, who):
                 self.samples[case, m.key, who][index] = got[m.key]
         except (Failed, KeyError, ValueError) as e:
             self.failures[case, who] = str(e)
             self.finished.add((case, who))
-        if time.monotonic() - began > SLOW:
+        took = time.monotonic() - began
+        self.others.append((cpu_used(True) - cpu_used(False) - used) / took / len(CPUS))
+        if took > SLOW:
             self.finished.add((case, who))
 
     def round(self, index):
+        self.bench.seed = index
         for case, plan in self.plan.items():
             print(f"round {index + 1}: {self.bench.title(case)}", file=sys.stderr, flush=True)
             shift = index % len(plan) if plan else 0
@@ -298,10 +400,14 @@ def main():
     args = arguments()
     cases = [c for c in CASES if (not args.only or c.group in args.only) and c.procs <= len(CPUS)]
     head = machine.head(map(str, args.bin.glob("*")))
-    with tempfile.TemporaryDirectory(prefix="ringo-bench-") as scratch:
-        results = Results(Bench(args.bin.resolve(), scratch), cases)
+    with (tempfile.TemporaryDirectory(prefix="ringo-bench-") as scratch,
+          bpfd(args.bin / "ringo-bpfd", scratch) as with_bpf):
+        results = Results(Bench(args.bin.resolve(), scratch, with_bpf), cases)
         done = run_rounds(results, args.rounds, args.budget)
     head["rounds"] = str(done) + (f" of {args.rounds} (time budget)" if done < args.rounds else "")
+    others = sorted(100 * max(x, 0) for x in results.others)
+    head["other work"] = (f"had {median(others):.0f} % of the CPUs, median of all runs; "
+                          f"{others[len(others) * 9 // 10]:.0f} % in the worst tenth")
     blocks, notes = results.blocks(), results.notes()
     text = table.text(head, blocks, notes)
     args.out.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@
 from statistics import median
 
 HEADINGS = ("", "median", "min..max", "chapter", "ringo/it", "min..max", "target")
-LAYOUT = "{:<12} {:>9} {:>19} {:>12} {:>9} {:>15}  {}"
+LAYOUT = "{:<14} {:>9} {:>19} {:>12} {:>9} {:>15}  {}"
 
 
 def number(x):
@@ -31,15 +31,17 @@ def row(metric, who, samples, ours):
     values = list(samples.values())
     r = {"who": who, "unit": metric.unit, "samples": values, "median": median(values),
          "min": min(values), "max": max(values)}
-    if who == "ringo":
-        for name, bound in (("own target", metric.own), ("chapter", metric.chapter)):
+    if who in ("ringo", "ringo-bpf"):
+        own = metric.own_bpf if who == "ringo-bpf" and metric.own_bpf else metric.own
+        for name, bound in (("own target", own), ("chapter", metric.chapter)):
             if bound is not None:
                 r[name] = {"bound": bound, "verdict": verdict(r["median"], bound, metric.higher)}
+    if who == "ringo":
         return r
     if who == "pthread" and metric.chapter_thread:
         r["chapter"] = {"text": metric.chapter_thread}
     pairs = [ours[i] / samples[i] for i in samples if i in ours and samples[i]]
-    if pairs:
+    if pairs and metric.compared:
         r["ratio"] = {"median": median(pairs), "min": min(pairs), "max": max(pairs)}
         bound = bound_for(metric, who)
         if bound is not None:

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Channels. Callers hold a reference while they use or wait on a channel. A NULL channel blocks for
- * ever: until the ambient deadline.
+ * ever: until the ambient deadline. Channels and what they buffer outlive runs; goroutines that wait when
+ * theirs ends are forgotten, and the references they had are not dropped.
  */
 #ifndef RINGO_CHAN_H
 #define RINGO_CHAN_H

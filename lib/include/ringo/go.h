@@ -9,13 +9,17 @@ RINGO__C_BEGIN
 
 struct ringo_ctx;
 
+/*
+ * What happens to a goroutine that computes, or blocks in a call that is not ringo's, for longer than the
+ * quantum while others wait for its P.
+ */
 enum ringo_preempt {
-	RINGO_PREEMPT_AUTO,
-	RINGO_PREEMPT_OFF,
-	RINGO_PREEMPT_FLAG,
-	RINGO_PREEMPT_SYSMON,
-	RINGO_PREEMPT_BPF,
-	RINGO_PREEMPT_KMOD,
+	RINGO_PREEMPT_AUTO,   /* the best that can be had here: KMOD, else BPF, else SYSMON */
+	RINGO_PREEMPT_OFF,    /* nothing */
+	RINGO_PREEMPT_FLAG,   /* it gives way at its next call that waits, or ringo_checkpoint() */
+	RINGO_PREEMPT_SYSMON, /* another thread takes the others over; it goes on until such a call */
+	RINGO_PREEMPT_BPF,    /* as SYSMON, seen by ticks and switches of the kernel: needs ringo-bpfd, else SYSMON */
+	RINGO_PREEMPT_KMOD,   /* the same by the kernel module; needs /dev/ringo, else the next that can be had */
 };
 
 enum ringo_backend {
@@ -33,17 +37,27 @@ enum {
 	 * are protected by a checked canary only: an overflow is found late, when the goroutine parks.
 	 */
 	RINGO_RUN_CANARY = 1 << 2,
+	/* Count the CPU time of each goroutine: ringo_cpu_time(), and in dumps. Costs tens of ns a switch. */
+	RINGO_RUN_CPU_TIME = 1 << 3,
+	/*
+	 * For tests and debug builds: as CPU_TIME, and a goroutine that waits in ringo, or ends, while its thread
+	 * holds a pthread mutex or rwlock is reported on stderr, once for each such place: after a wait it may
+	 * be on another thread, and must not unlock there. Locking costs more then.
+	 */
+	RINGO_RUN_DEBUG = 1 << 4,
 };
 
 /*
  * Options of ringo_run_opt(). Zero means the default for every field but size.
  * The environment overrides them: RINGO_PROCS, RINGO_BACKEND (auto, uring), RINGO_STACK (bytes, with
- * an optional k, m or g). RINGO_GUARD=mprotect does as if the kernel had no guard markers.
+ * an optional k, m or g), RINGO_PREEMPT (auto, off, flag, sysmon, bpf, kmod), RINGO_QUANTUM_US, RINGO_DEBUG (1:
+ * as RINGO_RUN_DEBUG). RINGO_TRACE=FILE records what goroutines do. RINGO_BPFD is where ringo-bpfd listens, if not at
+ * /run/ringo/bpfd.sock. RINGO_GUARD=mprotect does as if the kernel had no guard markers, nor its module.
  */
 struct ringo_options {
 	size_t size;          /* set by RINGO_OPTIONS */
 	unsigned procs;       /* Ps; default: CPUs allowed by affinity and by the cgroup */
-	int64_t quantum_ns;   /* reserved for preemption; default 1 ms */
+	int64_t quantum_ns;   /* how long a goroutine may compute, or block, while others wait; default 1 ms */
 	size_t stack_max;     /* stack limit of goroutines, default 64 KiB; up to 1 GiB */
 	enum ringo_preempt preempt;
 	enum ringo_backend backend;
@@ -72,7 +86,7 @@ RINGO__API int ringo_run(int (*fn)(void *arg), void *arg);
 RINGO__API int ringo_run_opt(int (*fn)(void *arg), void *arg, const struct ringo_options *opt);
 
 enum {
-	RINGO_GO_BACKGROUND = 1 << 0, /* low standing; has no effect before preemption exists */
+	RINGO_GO_BACKGROUND = 1 << 0, /* low standing: has no effect yet */
 	RINGO_GO_DAEMON = 1 << 1,     /* not counted for leaks and deadlock */
 };
 
@@ -80,7 +94,7 @@ struct ringo_go_options {
 	size_t size;           /* set by RINGO_GO_OPTIONS */
 	const char *name;      /* copied (31 bytes are kept); shown in reports */
 	size_t stack_max;      /* stack limit of this goroutine, up to 1 GiB; 0: the default */
-	struct ringo_ctx *ctx; /* reserved: must be NULL (-ENOTSUP) */
+	struct ringo_ctx *ctx; /* to run under; NULL: the ambient one of the caller */
 	unsigned flags;        /* RINGO_GO_* */
 };
 
@@ -88,13 +102,14 @@ struct ringo_go_options {
 	((struct ringo_go_options){ .size = sizeof(struct ringo_go_options), ##__VA_ARGS__ })
 
 /*
- * Start fn(arg) as a goroutine, later and in no promised order. It inherits the ambient deadline.
+ * Start fn(arg) as a goroutine, later and in no promised order. It inherits the ambient context
+ * and deadline.
  * 0, -EAGAIN (the limit of goroutines or of guarded stacks is reached), -ENOMEM, -ESRCH.
  * Any thread; never waits.
  */
 RINGO__API int ringo_go_fn(void (*fn)(void *), void *arg);
 
-/* As ringo_go_fn, with options: also -EINVAL, -E2BIG (unknown non-zero tail), -ENOTSUP. */
+/* As ringo_go_fn, with options: also -EINVAL, -E2BIG (unknown non-zero tail). */
 RINGO__API int ringo_go_opt(const struct ringo_go_options *opt, void (*fn)(void *), void *arg);
 
 /* What ringo_go() is made of: n <= 6 words, loaded into fn's argument registers. */
@@ -104,13 +119,24 @@ RINGO__API int ringo__go(void (*fn)(void), const uintptr_t *args, unsigned n);
 RINGO__API void ringo_yield(void);
 
 /*
- * End the calling goroutine. In the main goroutine: as if its function had returned 0. Outside a
- * goroutine: pthread_exit(3).
+ * End the calling goroutine, after what it has deferred (see ringo/panic.h). In the main goroutine too only
+ * that one: the others go on, until the program ends by exit(3) or all of them sleep for ever. Outside a
+ * goroutine: pthread_exit(3). May wait, in what was deferred.
  */
 RINGO__API void ringo_exit(void) __attribute__((noreturn));
 
 /* A place to give way in a long computation: one load when nothing is asked. May wait. */
 RINGO__API void ringo_checkpoint(void);
+
+/*
+ * The calling goroutine keeps its OS thread, and nobody else runs there, until it has unlocked as often as it has
+ * locked: for thread-local state of libraries, for what setns(2), unshare(2) and the like change. Each of
+ * its waits costs two switches of threads then. If it ends locked, its thread runs nobody else in this run.
+ * Unlocking what is not locked is a panic. Without effect outside a goroutine. Neither waits; but where no more
+ * threads can be made, others may have to run there, and who locks then waits for another thread.
+ */
+RINGO__API void ringo_lock_thread(void);
+RINGO__API void ringo_unlock_thread(void);
 
 /*
  * Set the number of Ps (n > 0, at most 1024), or ask (n = 0). Returns the previous number, -ESRCH,

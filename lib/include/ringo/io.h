@@ -34,6 +34,11 @@ RINGO__API RINGO__MUST int ringo_openat(int dir, const char *path, int flags, ..
 /*
  * Always closes, whatever the deadline; a close that lingers or flushes holds up nobody else. From a thread
  * that is no goroutine, or without a runtime: close(2).
+ *
+ * As with threads it ends no call that waits on fd at that moment. Such a call has the file until something
+ * comes or its context or deadline ends it: till then a connection stays open, and a listening socket goes on
+ * listening; who waits for fd in ringo_poll or ringo_select may never hear of it again. End them before:
+ * ringo_shutdown wakes those on a socket, a context those on anything.
  */
 RINGO__API int ringo_close(int fd);
 

@@ -48,11 +48,6 @@ template <class Stack, class Fn> void start(Stack &stack, Fn fn)
 	fibers::fiber(fibers::launch::post, std::allocator_arg, stack, fn).detach();
 }
 
-void report_ns(int64_t t0, long n)
-{
-	bench_report("ns", (double)(bench_now() - t0) / (double)n);
-}
-
 void spawn_batches(long n, long batch)
 {
 	for (long i = 0; i < n; i += batch) {
@@ -70,7 +65,7 @@ void spawn(long batch)
 	spawn_batches(n / 10, batch);
 	int64_t t0 = bench_now();
 	spawn_batches(n, batch);
-	report_ns(t0, n);
+	bench_report_ns(t0, n);
 }
 
 void yield(long k)
@@ -86,7 +81,7 @@ void yield(long k)
 		});
 	int64_t t0 = bench_now();
 	wg.wait();
-	report_ns(t0, k * each);
+	bench_report_ns(t0, k * each);
 }
 
 void sleepers(long n)
@@ -134,16 +129,17 @@ void chan_rt(long n)
 		a.push(i);
 		b.value_pop();
 	}
-	report_ns(t0, n);
+	bench_report_ns(t0, n);
 	a.close();
 	echoer.join();
 }
 
-void chan_buf(long n)
+void chan_buf(long cap)
 {
-	fibers::buffered_channel<long> c(64);
+	const long n = 1000000;
+	fibers::buffered_channel<long> c((std::size_t)cap);
 	int64_t t0 = bench_now();
-	fibers::fiber producer([&c, n] {
+	fibers::fiber producer([&c] {
 		for (long i = 0; i < n; i++)
 			c.push(i);
 		c.close();
@@ -151,7 +147,7 @@ void chan_buf(long n)
 
 	for (long v : c)
 		(void)v;
-	report_ns(t0, n);
+	bench_report_ns(t0, n);
 	producer.join();
 }
 
@@ -164,26 +160,19 @@ void mutex(long n)
 		m.lock();
 		m.unlock();
 	}
-	report_ns(t0, n);
+	bench_report_ns(t0, n);
 }
 
-const struct {
-	const char *name;
-	void (*run)(long arg);
-} workloads[] = {
+const struct bench_workload workloads[] = {
 	{ "spawn", spawn }, { "yield", yield }, { "sleepers", sleepers }, { "memory", memory },
 	{ "chan_rt", chan_rt }, { "chan_buf", chan_buf }, { "mutex", mutex },
+	{ nullptr, nullptr },
 };
 
 }
 
 int main(int argc, char **argv)
 {
-	for (auto &w : workloads) {
-		if (argc < 2 || std::strcmp(argv[1], w.name))
-			continue;
-		w.run(bench_arg(argc, argv, 2, 1));
-		return 0;
-	}
-	return 2;
+	bench_find(workloads, argc, argv)->run(bench_arg(argc, argv, 2, 1));
+	return 0;
 }

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 // micro WORKLOAD ARG: the small workloads, for Go; the twin of ringo/micro.c.
-// The number of Ps comes from GOMAXPROCS.
 package main
 
 import (
-	"fmt"
 	"os"
 	"runtime"
 	"strconv"
@@ -14,12 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 )
-
-func report(key string, value float64) { fmt.Printf("%s %.6g\n", key, value) }
-
-func reportNs(t0 time.Time, n int) {
-	report("ns", float64(time.Since(t0).Nanoseconds())/float64(n))
-}
 
 // status returns the bytes named by a field of /proc/self/status.
 func status(field string) float64 {
@@ -53,20 +45,11 @@ func spawn(batch int) {
 }
 
 func yield(k int) {
-	each := 2000000 / k
-	var wg sync.WaitGroup
-	wg.Add(k)
-	for i := 0; i < k; i++ {
-		go func() {
-			for i := 0; i < each; i++ {
-				runtime.Gosched()
-			}
-			wg.Done()
-		}()
-	}
-	t0 := time.Now()
-	wg.Wait()
-	reportNs(t0, k*each)
+	parallel(k, 2000000, func(_, n int) {
+		for i := 0; i < n; i++ {
+			runtime.Gosched()
+		}
+	})
 }
 
 func sleepers(n int) {
@@ -117,8 +100,9 @@ func chanRt(n int) {
 	close(a)
 }
 
-func chanBuf(n int) {
-	c := make(chan int, 64)
+func chanBuf(cap int) {
+	const n = 1000000
+	c := make(chan int, cap)
 	t0 := time.Now()
 	go func() {
 		for i := 0; i < n; i++ {
@@ -131,6 +115,19 @@ func chanBuf(n int) {
 	reportNs(t0, n)
 }
 
+func prodcons(k int) {
+	c := make(chan int, 64)
+	parallel(2*k, 2000000, func(me, n int) {
+		for i := 0; i < n; i++ {
+			if me%2 != 0 {
+				c <- i
+			} else {
+				<-c
+			}
+		}
+	})
+}
+
 func mutex(n int) {
 	var m sync.Mutex
 	t0 := time.Now()
@@ -141,17 +138,45 @@ func mutex(n int) {
 	reportNs(t0, n)
 }
 
+func mutexShared(k int) {
+	var m sync.Mutex
+	count := 0
+	parallel(k, 2000000, func(_, n int) {
+		for i := 0; i < n; i++ {
+			m.Lock()
+			count++
+			m.Unlock()
+		}
+	})
+}
+
+func mutexHeld(k int) {
+	var m sync.Mutex
+	parallel(k, 200000, func(_, n int) {
+		for i := 0; i < n; i++ {
+			m.Lock()
+			runtime.Gosched()
+			m.Unlock()
+		}
+	})
+}
+
+func waitgroup(n int) {
+	var wg sync.WaitGroup
+	t0 := time.Now()
+	for i := 0; i < n; i++ {
+		wg.Add(1)
+		wg.Done()
+		wg.Wait()
+	}
+	reportNs(t0, n)
+}
+
 func main() {
-	workloads := map[string]func(int){
+	runWorkload(map[string]func(int){
 		"spawn": spawn, "yield": yield, "sleepers": sleepers, "memory": memory,
-		"chan_rt": chanRt, "chan_buf": chanBuf, "mutex": mutex,
-	}
-	if len(os.Args) != 3 || workloads[os.Args[1]] == nil {
-		os.Exit(2)
-	}
-	arg, err := strconv.Atoi(os.Args[2])
-	if err != nil {
-		os.Exit(2)
-	}
-	workloads[os.Args[1]](arg)
+		"chan_rt": chanRt, "chan_buf": chanBuf, "prodcons": prodcons,
+		"mutex": mutex, "mutex_shared": mutexShared, "mutex_held": mutexHeld,
+		"waitgroup": waitgroup,
+	})
 }

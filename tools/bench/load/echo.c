@@ -9,11 +9,11 @@
  * for one of server.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <liburing.h>
 
 #include "../listen.h"
+#include "cputime.h"
 
 #define SIZE 64
 #define RING 4096
@@ -24,32 +24,6 @@ struct conn {
 };
 
 static struct io_uring ring;
-
-static uint64_t cpu_ns(const char *pid)
-{
-	char path[300];
-	uint64_t sum = 0, ns;
-	struct dirent *e;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%s/task", pid);
-	d = opendir(path);
-	if (!d)
-		bench_die(path);
-	while ((e = readdir(d))) {
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/%s/task/%.20s/schedstat", pid, e->d_name);
-		f = e->d_name[0] == '.' ? NULL : fopen(path, "r");
-		if (!f)
-			continue;
-		if (fscanf(f, "%lu", &ns) == 1)
-			sum += ns;
-		fclose(f);
-	}
-	closedir(d);
-	return sum;
-}
 
 static struct io_uring_sqe *next_sqe(void)
 {

@@ -6,47 +6,17 @@
  * ring under a mutex with two conditions. Sleepers are absent: Linux does not hold a million
  * threads by default.
  */
-#include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <unistd.h>
 
-#include "../bench.h"
+#include "workload.h"
 
-#define RING 64
+#define RING_MAX 1024
 
-static pthread_barrier_t barrier;
 static sem_t ping, pong;
-static long rounds;
-
-static void start(pthread_t *t, void *(*fn)(void *))
-{
-	pthread_attr_t attr;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, 65536);
-	if (pthread_create(t, &attr, fn, NULL))
-		bench_die("pthread_create");
-	pthread_attr_destroy(&attr);
-}
-
-static pthread_t *start_many(long n, void *(*fn)(void *))
-{
-	pthread_t *t = malloc((size_t)n * sizeof(*t));
-
-	if (!t)
-		bench_die("malloc");
-	for (long i = 0; i < n; i++)
-		start(&t[i], fn);
-	return t;
-}
-
-static void join_many(pthread_t *t, long n)
-{
-	for (long i = 0; i < n; i++)
-		pthread_join(t[i], NULL);
-	free(t);
-}
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static volatile long count;
 
 static void *nothing(void *arg)
 {
@@ -60,29 +30,19 @@ static void spawn(long batch)
 
 	for (long i = 0; i < n; i += batch)
 		join_many(start_many(batch, nothing), batch);
-	bench_report("ns", (double)(bench_now() - t0) / (double)n);
+	bench_report_ns(t0, n);
 }
 
-static void *yielder(void *arg)
+static void yielder(long me, long n)
 {
-	pthread_barrier_wait(&barrier);
-	for (long i = 0; i < rounds; i++)
+	(void)me;
+	for (long i = 0; i < n; i++)
 		sched_yield();
-	return arg;
 }
 
 static void yield(long k)
 {
-	pthread_t *t;
-	int64_t t0;
-
-	rounds = 500000 / k;
-	pthread_barrier_init(&barrier, NULL, (unsigned)k + 1);
-	t = start_many(k, yielder);
-	pthread_barrier_wait(&barrier);
-	t0 = bench_now();
-	join_many(t, k);
-	bench_report("ns", (double)(bench_now() - t0) / (double)(k * rounds));
+	parallel(k, 500000, yielder);
 }
 
 static void *receiver(void *arg)
@@ -107,7 +67,7 @@ static void memory(long n)
 
 static void *echoer(void *arg)
 {
-	for (long i = 0; i < rounds; i++) {
+	for (long i = 0; i < (long)arg; i++) {
 		sem_wait(&ping);
 		sem_post(&pong);
 	}
@@ -120,37 +80,33 @@ static void chan_rt(long n)
 	int64_t t0;
 
 	n /= 5;
-	rounds = n;
 	sem_init(&ping, 0, 0);
 	sem_init(&pong, 0, 0);
-	start(&t, echoer);
+	start(&t, echoer, (void *)n);
 	t0 = bench_now();
 	for (long i = 0; i < n; i++) {
 		sem_post(&ping);
 		sem_wait(&pong);
 	}
-	bench_report("ns", (double)(bench_now() - t0) / (double)n);
+	bench_report_ns(t0, n);
 	pthread_join(t, NULL);
 }
 
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t not_empty, not_full;
-	long elem[RING], head, tail;
+	long elem[RING_MAX], cap, head, tail;
 } ring = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER,
-	   { 0 }, 0, 0 };
+	   { 0 }, 64, 0, 0 };
 
-static void *producer(void *arg)
+static void send(long v)
 {
-	for (long i = 0; i < rounds; i++) {
-		pthread_mutex_lock(&ring.lock);
-		while (ring.head - ring.tail == RING)
-			pthread_cond_wait(&ring.not_full, &ring.lock);
-		ring.elem[ring.head++ % RING] = i;
-		pthread_mutex_unlock(&ring.lock);
-		pthread_cond_signal(&ring.not_empty);
-	}
-	return arg;
+	pthread_mutex_lock(&ring.lock);
+	while (ring.head - ring.tail == ring.cap)
+		pthread_cond_wait(&ring.not_full, &ring.lock);
+	ring.elem[ring.head++ % ring.cap] = v;
+	pthread_mutex_unlock(&ring.lock);
+	pthread_cond_signal(&ring.not_empty);
 }
 
 static long receive(void)
@@ -160,57 +116,102 @@ static long receive(void)
 	pthread_mutex_lock(&ring.lock);
 	while (ring.head == ring.tail)
 		pthread_cond_wait(&ring.not_empty, &ring.lock);
-	v = ring.elem[ring.tail++ % RING];
+	v = ring.elem[ring.tail++ % ring.cap];
 	pthread_mutex_unlock(&ring.lock);
 	pthread_cond_signal(&ring.not_full);
 	return v;
 }
 
-static void chan_buf(long n)
+static void *producer(void *arg)
 {
+	for (long i = 0; i < (long)arg; i++)
+		send(i);
+	return arg;
+}
+
+static void chan_buf(long cap)
+{
+	const long n = 50000;
 	pthread_t t;
 	int64_t t0 = bench_now();
 
-	rounds = n;
-	start(&t, producer);
+	ring.cap = cap;
+	start(&t, producer, (void *)n);
 	while (receive() < n - 1)
 		;
-	bench_report("ns", (double)(bench_now() - t0) / (double)n);
+	bench_report_ns(t0, n);
 	pthread_join(t, NULL);
+}
+
+static void sender_or_receiver(long me, long n)
+{
+	for (long i = 0; i < n; i++)
+		if (me % 2)
+			send(i);
+		else
+			receive();
+}
+
+static void prodcons(long k)
+{
+	parallel(2 * k, 400000, sender_or_receiver);
 }
 
 static void mutex(long n)
 {
-	pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
 	pthread_t t;
 	int64_t t0;
 
 	/* glibc takes short cuts while a process has never had a second thread. */
-	start(&t, nothing);
+	start(&t, nothing, NULL);
 	pthread_join(t, NULL);
 	t0 = bench_now();
 	for (long i = 0; i < n; i++) {
-		pthread_mutex_lock(&m);
-		pthread_mutex_unlock(&m);
+		pthread_mutex_lock(&lock);
+		pthread_mutex_unlock(&lock);
 	}
-	bench_report("ns", (double)(bench_now() - t0) / (double)n);
+	bench_report_ns(t0, n);
 }
 
-static const struct workload {
-	const char *name;
-	void (*run)(long arg);
-} workloads[] = {
+static void counter(long me, long n)
+{
+	(void)me;
+	for (long i = 0; i < n; i++) {
+		pthread_mutex_lock(&lock);
+		count++;
+		pthread_mutex_unlock(&lock);
+	}
+}
+
+static void mutex_shared(long k)
+{
+	parallel(k, 2000000, counter);
+}
+
+static void holder(long me, long n)
+{
+	(void)me;
+	for (long i = 0; i < n; i++) {
+		pthread_mutex_lock(&lock);
+		sched_yield();
+		pthread_mutex_unlock(&lock);
+	}
+}
+
+static void mutex_held(long k)
+{
+	parallel(k, 50000, holder);
+}
+
+static const struct bench_workload workloads[] = {
 	{ "spawn", spawn }, { "yield", yield }, { "memory", memory },
-	{ "chan_rt", chan_rt }, { "chan_buf", chan_buf }, { "mutex", mutex },
+	{ "chan_rt", chan_rt }, { "chan_buf", chan_buf }, { "prodcons", prodcons },
+	{ "mutex", mutex }, { "mutex_shared", mutex_shared }, { "mutex_held", mutex_held },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)
 {
-	for (size_t i = 0; argc > 1 && i < sizeof(workloads) / sizeof(workloads[0]); i++) {
-		if (strcmp(argv[1], workloads[i].name))
-			continue;
-		workloads[i].run(bench_arg(argc, argv, 2, 1));
-		return 0;
-	}
-	return 2;
+	bench_find(workloads, argc, argv)->run(bench_arg(argc, argv, 2, 1));
+	return 0;
 }

@@ -1,32 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
  * micro WORKLOAD ARG: the small workloads, for ringo. The twins of this program in go/, pthread/
- * and boost/ do the same steps under the same names. The number of Ps comes from RINGO_PROCS.
+ * and boost/ do the same steps under the same names.
  */
-#include <ringo.h>
+#include "workload.h"
 
-#include "../bench.h"
-
-static struct ringo_waitgroup wg;
-static struct ringo_chan *never;
+static struct ringo_chan *never, *shared;
+static struct ringo_mutex lock;
+static volatile long count;
 static long started;
-
-static void must(int r, const char *what)
-{
-	if (r >= 0)
-		return;
-	fprintf(stderr, "%s: %s\n", what, strerror(-r));
-	exit(1);
-}
-
-static struct ringo_chan *make_chan(size_t cap)
-{
-	struct ringo_chan *c = ringo_chan_new(sizeof(long), cap);
-
-	if (!c)
-		must(-ENOMEM, "channel");
-	return c;
-}
 
 static void nothing(void)
 {
@@ -54,24 +36,16 @@ static void spawn(long batch)
 	bench_report("ns", (double)spawn_batches(n, batch) / (double)n);
 }
 
-static void yielder(long n)
+static void yielder(long me, long n)
 {
+	(void)me;
 	for (long i = 0; i < n; i++)
 		ringo_yield();
-	ringo_waitgroup_done(&wg);
 }
 
 static void yield(long k)
 {
-	const long each = 2000000 / k;
-	int64_t t0;
-
-	ringo_waitgroup_add(&wg, k);
-	for (long i = 0; i < k; i++)
-		must(ringo_go(yielder, each), "spawn");
-	t0 = bench_now();
-	ringo_waitgroup_wait(&wg);
-	bench_report("ns", (double)(bench_now() - t0) / (double)(k * each));
+	parallel(k, 2000000, yielder);
 }
 
 static void sleeper(void)
@@ -128,7 +102,7 @@ static void chan_rt(long n)
 		must(ringo_chan_send(a, &i), "send");
 		must(ringo_chan_recv(b, &v), "receive");
 	}
-	bench_report("ns", (double)(bench_now() - t0) / (double)n);
+	bench_report_ns(t0, n);
 	ringo_chan_close(a);
 }
 
@@ -139,62 +113,98 @@ static void producer(struct ringo_chan *c, long n)
 	ringo_chan_close(c);
 }
 
-static void chan_buf(long n)
+static void chan_buf(long cap)
 {
-	struct ringo_chan *c = make_chan(64);
+	const long n = 1000000;
+	struct ringo_chan *c = make_chan((size_t)cap);
 	int64_t t0 = bench_now();
 	long v;
 
 	must(ringo_go(producer, c, n), "spawn");
 	while (ringo_chan_recv(c, &v) > 0)
 		;
-	bench_report("ns", (double)(bench_now() - t0) / (double)n);
+	bench_report_ns(t0, n);
+}
+
+static void sender_or_receiver(long me, long n)
+{
+	long v;
+
+	for (long i = 0; i < n; i++)
+		if (me % 2)
+			must(ringo_chan_send(shared, &i), "send");
+		else
+			must(ringo_chan_recv(shared, &v), "receive");
+}
+
+/* k producers and k consumers; each element counts twice, as sent and as received. */
+static void prodcons(long k)
+{
+	shared = make_chan(64);
+	parallel(2 * k, 2000000, sender_or_receiver);
 }
 
 static void mutex(long n)
 {
-	struct ringo_mutex m = { 0 };
 	int64_t t0 = bench_now();
 
 	for (long i = 0; i < n; i++) {
-		ringo_mutex_lock(&m);
-		ringo_mutex_unlock(&m);
+		ringo_mutex_lock(&lock);
+		ringo_mutex_unlock(&lock);
 	}
-	bench_report("ns", (double)(bench_now() - t0) / (double)n);
+	bench_report_ns(t0, n);
 }
 
-static const struct workload {
-	const char *name;
-	void (*run)(long arg);
-} workloads[] = {
-	{ "spawn", spawn }, { "yield", yield }, { "sleepers", sleepers }, { "memory", memory },
-	{ "chan_rt", chan_rt }, { "chan_buf", chan_buf }, { "mutex", mutex },
-};
-
-struct call {
-	void (*run)(long arg);
-	long arg;
-};
-
-static int main_goroutine(void *arg)
+static void counter(long me, long n)
 {
-	struct call *call = arg;
-
-	call->run(call->arg);
-	return 0;
+	(void)me;
+	for (long i = 0; i < n; i++) {
+		ringo_mutex_lock(&lock);
+		count++;
+		ringo_mutex_unlock(&lock);
+	}
 }
+
+static void mutex_shared(long k)
+{
+	parallel(k, 2000000, counter);
+}
+
+static void holder(long me, long n)
+{
+	(void)me;
+	for (long i = 0; i < n; i++) {
+		ringo_mutex_lock(&lock);
+		ringo_yield();
+		ringo_mutex_unlock(&lock);
+	}
+}
+
+static void mutex_held(long k)
+{
+	parallel(k, 200000, holder);
+}
+
+static void waitgroup(long n)
+{
+	int64_t t0 = bench_now();
+
+	for (long i = 0; i < n; i++) {
+		ringo_waitgroup_add(&wg, 1);
+		ringo_waitgroup_done(&wg);
+		ringo_waitgroup_wait(&wg);
+	}
+	bench_report_ns(t0, n);
+}
+
+static const struct bench_workload workloads[] = {
+	{ "spawn", spawn }, { "yield", yield }, { "sleepers", sleepers }, { "memory", memory },
+	{ "chan_rt", chan_rt }, { "chan_buf", chan_buf }, { "prodcons", prodcons },
+	{ "mutex", mutex }, { "mutex_shared", mutex_shared }, { "mutex_held", mutex_held },
+	{ "waitgroup", waitgroup }, { NULL, NULL },
+};
 
 int main(int argc, char **argv)
 {
-	/* A million stacks: on kernels without guard markers only a canary can protect them. */
-	struct ringo_options opt = RINGO_OPTIONS(.flags = RINGO_RUN_CANARY);
-	struct call call = { NULL, bench_arg(argc, argv, 2, 1) };
-
-	for (size_t i = 0; argc > 1 && i < sizeof(workloads) / sizeof(workloads[0]); i++)
-		if (!strcmp(argv[1], workloads[i].name))
-			call.run = workloads[i].run;
-	if (!call.run)
-		return 2;
-	must(ringo_run_opt(main_goroutine, &call, &opt), "ringo_run");
-	return 0;
+	return run_workload(workloads, argc, argv);
 }
