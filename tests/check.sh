@@ -23,7 +23,7 @@ build() {
 	local name=$1
 	shift
 	echo "build - make -s -j$cpus W=error $*" |
-		KEEP_GOING=1 JOBS=1 TIMEOUT=600 tests/run_tests.sh | tee "$RESULTS/$name.build" &&
+		STRICT=1 KEEP_GOING=1 JOBS=1 TIMEOUT=600 tests/run_tests.sh | tee "$RESULTS/$name.build" &&
 		! grep -q '^FAIL' "$RESULTS/$name.build"
 }
 
