@@ -75,14 +75,19 @@ static inline void check_eq(const char *file, int line, const char *what, long l
 		check_failed(file, line, what, a, b);
 }
 
-/* fn as the main goroutine: what it returns, or why it could not run. */
-static inline int run_main(int (*fn)(void *))
+/* fn as the main goroutine: what it returns, or why it could not run. Its end waits also for slow threads. */
+static inline int run_main_with(int (*fn)(void *), void *arg)
 {
 	int result = -1;
-	struct ringo_options o = RINGO_OPTIONS(.result = &result);
-	int err = ringo_run_opt(fn, NULL, &o);
+	struct ringo_options o = RINGO_OPTIONS(.shutdown_ns = 20 * RINGO_SEC, .result = &result);
+	int err = ringo_run_opt(fn, arg, &o);
 
 	return err ? err : result;
+}
+
+static inline int run_main(int (*fn)(void *))
+{
+	return run_main_with(fn, NULL);
 }
 
 /* A test whose body is the main goroutine, and returns 0. */

@@ -344,7 +344,7 @@ TEST(it_is_noticed_that_somebody_begins_to_wait)
 	setenv("RINGO_QUANTUM_US", "50", 1);
 	for (int i = 0; i < SCALE(400); i++) {
 		stop = false;
-		ASSERT_EQ(0, ringo_run(waits_from_now_on, (void *)(intptr_t)(i % 160)));
+		ASSERT_EQ(0, run_main_with(waits_from_now_on, (void *)(intptr_t)(i % 160)));
 	}
 	unsetenv("RINGO_QUANTUM_US");
 }
@@ -388,7 +388,19 @@ static int unhindered(void *arg)
 	ringo_waitgroup_add(&done, 1);
 	CHECK_EQ(0, ringo_go(other, &n));
 	hog_for(50);
-	CHECK_EQ(arg != NULL, n == 0);
+	CHECK_EQ(0, LOAD(&n));
+	ringo_waitgroup_wait(&done);
+	return 0;
+}
+
+static int hindered(void *arg)
+{
+	int n = 0;
+
+	ringo_waitgroup_add(&done, 1);
+	CHECK_EQ(0, ringo_go(other, &n));
+	while (!LOAD(&n))
+		;
 	ringo_waitgroup_wait(&done);
 	return 0;
 }
@@ -397,14 +409,14 @@ TEST(it_can_be_switched_off)
 {
 	use_procs(1);
 	setenv("RINGO_PREEMPT", "off", 1);
-	EXPECT_EQ(0, ringo_run(unhindered, (void *)1));
+	EXPECT_EQ(0, run_main(unhindered));
 	setenv("RINGO_PREEMPT", "sysmon", 1);
-	EXPECT_EQ(0, ringo_run(unhindered, NULL));
+	EXPECT_EQ(0, run_main(hindered));
 	setenv("RINGO_PREEMPT", "nonsense", 1);
-	EXPECT_EQ(-EINVAL, ringo_run(unhindered, NULL));
+	EXPECT_EQ(-EINVAL, run_main(unhindered));
 	unsetenv("RINGO_PREEMPT");
 	setenv("RINGO_QUANTUM_US", "1", 1);
-	EXPECT_EQ(-EINVAL, ringo_run(unhindered, NULL));
+	EXPECT_EQ(-EINVAL, run_main(unhindered));
 	unsetenv("RINGO_QUANTUM_US");
 }
 
