@@ -195,7 +195,7 @@ static void keep_example(const char *script, const char *text)
 /* It may be deaf while it starts; the kernel takes a while to remove its probes. */
 static void interrupt(pid_t tracer)
 {
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < 40; i++) {
 		kill(tracer, SIGINT);
 		for (int k = 0; k < 50; k++) {
 			if (waitpid(tracer, NULL, WNOHANG) == tracer)
@@ -207,22 +207,22 @@ static void interrupt(pid_t tracer)
 	waitpid(tracer, NULL, 0);
 }
 
-/* What the script has said of a target that did its work when the script had run for so long. */
-static char *trace_once(const char *script, long ms)
+/* What the script has printed of a target that did its work when the script had run for so long; *said: on stderr. */
+static char *trace_once(const char *script, long ms, char **said)
 {
 	char path[64], pid[16];
 	pid_t it = target(), tracer;
-	FILE *out = tmpfile();
+	FILE *out = tmpfile(), *err = tmpfile();
 	char *text;
 
-	CHECK(out != NULL);
+	CHECK(out != NULL && err != NULL);
 	snprintf(path, sizeof(path), "bt/%s", script);
 	snprintf(pid, sizeof(pid), "%d", it);
 	tracer = fork();
 	if (!tracer) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(fileno(out), STDOUT_FILENO);
-		dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+		dup2(fileno(err), STDERR_FILENO);
 		execlp("bpftrace", "bpftrace", "-p", pid, source(path), NULL);
 		_exit(127);
 	}
@@ -231,6 +231,9 @@ static char *trace_once(const char *script, long ms)
 	nap_ms(1100); /* one of them prints each second */
 	interrupt(tracer);
 	end(it);
+	rewind(err);
+	*said = slurp(err);
+	fclose(err);
 	rewind(out);
 	text = slurp(out);
 	fclose(out);
@@ -268,16 +271,17 @@ static bool has_all(const char *script, const char *text)
 
 static bool counts(const char *script)
 {
-	static const long patience_ms[] = { 2000, 6000 };
+	static const long patience_ms[] = { 2000, 10000 };
 
 	for (size_t i = 0; i < sizeof(patience_ms) / sizeof(*patience_ms); i++) {
-		char *text = trace_once(script, patience_ms[i]);
+		char *said, *text = trace_once(script, patience_ms[i], &said);
 		bool ok = has_all(script, text);
 
 		if (ok)
 			keep_example(script, text);
 		else
-			fprintf(stderr, "# %s after %ld ms:\n%s", script, patience_ms[i], text);
+			fprintf(stderr, "# %s after %ld ms:\n%s%s", script, patience_ms[i], text, said);
+		free(said);
 		free(text);
 		if (ok)
 			return true;
@@ -285,8 +289,12 @@ static bool counts(const char *script)
 	return false;
 }
 
+FIXTURE(bt) {};
+FIXTURE_SETUP(bt) {}
+FIXTURE_TEARDOWN(bt) {}
+
 #define BT_TEST(name) \
-	TEST(name) \
+	TEST_F_TIMEOUT(bt, name, 100) \
 	{ \
 		NEEDS_BPFTRACE(); \
 		EXPECT_TRUE(counts(#name ".bt")); \
