@@ -567,7 +567,7 @@ RG_API int ringo_select(struct ringo_case *cases, size_t n)
 	return res == NONE ? -EPERM : res;
 }
 
-RG_API int ringo_try_select(struct ringo_case *cases, size_t n)
+RG_API int (ringo_try_select)(struct ringo_case *cases, size_t n)
 {
 	struct select s;
 	int res;

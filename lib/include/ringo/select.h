@@ -17,12 +17,13 @@
 #ifndef RINGO_SELECT_H
 #define RINGO_SELECT_H
 
+#include <errno.h>
 #include <ringo/base.h>
+#include <ringo/chan.h>
 #include <ringo/typed.h>
 
 RINGO__C_BEGIN
 
-struct ringo_chan;
 struct ringo_ctx;
 
 enum {
@@ -65,6 +66,27 @@ RINGO__API RINGO__MUST int ringo_select(struct ringo_case *cases, size_t n);
 
 /* As ringo_select, but -EAGAIN instead of waiting. Any thread. */
 RINGO__API RINGO__MUST int ringo_try_select(struct ringo_case *cases, size_t n);
+
+/* As Go's compiler does with one case and a default: where it sees that, no case need be built in memory. */
+static inline RINGO__MUST int ringo__try_select(struct ringo_case *cases, size_t n)
+{
+	int res;
+
+	if (!__builtin_constant_p(n) || n != 1)
+		return ringo_try_select(cases, n);
+	if (cases->kind == RINGO__CASE_SEND)
+		res = ringo_chan_try_send(cases->on.chan, cases->elem);
+	else if (cases->kind == RINGO__CASE_RECV)
+		res = ringo_chan_try_recv(cases->on.chan, cases->elem);
+	else
+		return ringo_try_select(cases, n);
+	if (res < 0 && res != -EPIPE)
+		return res;
+	cases->result = res;
+	return 0;
+}
+
+#define ringo_try_select(...) ringo__try_select(__VA_ARGS__)
 
 static inline struct ringo_case ringo__case_elem(int kind, struct ringo_chan *c, void *elem)
 {
