@@ -319,16 +319,12 @@ RG_API int ringo_chan_recv(struct ringo_chan *c, void *elem)
 	return res == -EAGAIN ? -EPERM : res;
 }
 
-RG_API int ringo_chan_try_send(struct ringo_chan *c, const void *elem)
+/* Functions of their own, so that a look that finds nothing saves no registers. */
+static RG_NOINLINE int try_send(struct ringo_chan *c, const void *elem)
 {
-	struct m *m = (struct m *)rg_arch_self();
-	int res;
+	struct m *m = rg_enter();
+	int res = m ? 0 : rg_foreign_enter();
 
-	/* A goroutine that finds nothing to do goes without gate and lock. */
-	if (likely(m) && likely(!rg_called(m)) && (!c || !rg_chan_may_send(c)))
-		return -EAGAIN;
-	m = rg_enter();
-	res = m ? 0 : rg_foreign_enter();
 	if (res)
 		return res;
 	res = send(m, c, elem, false);
@@ -339,16 +335,11 @@ RG_API int ringo_chan_try_send(struct ringo_chan *c, const void *elem)
 	return res;
 }
 
-RG_API int ringo_chan_try_recv(struct ringo_chan *c, void *elem)
+static RG_NOINLINE int try_recv(struct ringo_chan *c, void *elem)
 {
-	struct m *m = (struct m *)rg_arch_self();
-	int res;
+	struct m *m = rg_enter();
+	int res = m ? 0 : rg_foreign_enter();
 
-	/* As in try_send. */
-	if (likely(m) && likely(!rg_called(m)) && (!c || !rg_chan_may_recv(c)))
-		return -EAGAIN;
-	m = rg_enter();
-	res = m ? 0 : rg_foreign_enter();
 	if (res)
 		return res;
 	res = recv(m, c, elem, false);
@@ -357,6 +348,28 @@ RG_API int ringo_chan_try_recv(struct ringo_chan *c, void *elem)
 	else
 		rg_foreign_leave();
 	return res;
+}
+
+/* A goroutine that finds nothing to do goes without gate and lock. */
+static inline bool may_look(void)
+{
+	struct m *m = (struct m *)rg_arch_self();
+
+	return likely(m) && likely(!rg_called(m));
+}
+
+RG_API int ringo_chan_try_send(struct ringo_chan *c, const void *elem)
+{
+	if (may_look() && (!c || !rg_chan_may_send(c)))
+		return -EAGAIN;
+	return try_send(c, elem);
+}
+
+RG_API int ringo_chan_try_recv(struct ringo_chan *c, void *elem)
+{
+	if (may_look() && (!c || !rg_chan_may_recv(c)))
+		return -EAGAIN;
+	return try_recv(c, elem);
 }
 
 static int close_chan(struct m *m, struct ringo_chan *c)

@@ -570,14 +570,9 @@ RG_API int ringo_select(struct ringo_case *cases, size_t n)
 RG_API int (ringo_try_select)(struct ringo_case *cases, size_t n)
 {
 	struct select s;
-	int res;
-	struct m *m = (struct m *)rg_arch_self();
+	struct m *m = rg_enter();
+	int res = m ? 0 : rg_foreign_enter();
 
-	/* As ringo_chan_try_send and ringo_chan_try_recv. */
-	if (n == 1 && on_channel(cases) && likely(m) && likely(!rg_called(m)) && !looks_ready(m, cases, false))
-		return NONE;
-	m = rg_enter();
-	res = m ? 0 : rg_foreign_enter();
 	if (res)
 		return res;
 	res = begin(&s, cases, n);
