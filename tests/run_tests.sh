@@ -12,7 +12,7 @@
 # A machine that stands still for a moment breaks limits of time that hold otherwise. So a program that failed
 # without a crash or a report of a sanitizer gets another chance in the end: it counts as it does then if nothing
 # runs beside it and it passes three times in a row (once, if that takes a minute). Its first failure is shown all
-# the same. If more than three programs need that, it was not the machine: they have failed.
+# the same. If more than six programs need that, it was not the machine: they have failed.
 #
 #   JOBS=2         programs at the same time
 #   TIMEOUT=120    seconds for one program
@@ -149,8 +149,8 @@ try_again() {
 try_all_again() {
 	local line
 
-	if [ "$(wc -l <"$RESULTS/again")" -gt 3 ]; then
-		echo 'More than three programs failed: no other chance.'
+	if [ "$(wc -l <"$RESULTS/again")" -gt 6 ]; then
+		echo 'More than six programs failed: no other chance.'
 		cat "$RESULTS/again" >>"$RESULTS/counts"
 		return
 	fi
