@@ -223,6 +223,11 @@ static inline uint32_t bpf_few_pages(void)
 	return 256; /* always */
 }
 
+static inline uint32_t bpf_least_tick_us(void)
+{
+	return 250;
+}
+
 static inline int bpf_lose(unsigned nth)
 {
 	return kill(bpfd.pid, nth % 2 ? SIGTERM : SIGKILL) ? -errno : 0;
@@ -237,7 +242,7 @@ static const struct tier bpf_tier = {
 	.add = bpf_add,
 	.remove = bpf_remove,
 	.watch = bpf_watch,
-	.least_tick_us = 250,
+	.least_tick_us = bpf_least_tick_us,
 	.door = bpf_door,
 	.refused = "ringo: no preemption by BPF, but by sysmon: ringo-bpfd does not serve us",
 	.few_pages = bpf_few_pages,

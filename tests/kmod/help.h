@@ -18,9 +18,15 @@
 
 /* ---- the module ---- */
 
+/* Ticks as often as the kernel can take them: on one that checks each access to memory an interrupt takes 60 to 100 us. */
+static inline uint32_t kmod_least_tick_us(void)
+{
+	return getenv("RINGO_TEST_SLOW_KERNEL") ? 1000 : 100;
+}
+
 static inline int module_load(const char *parameters)
 {
-	char self[PATH_MAX], path[PATH_MAX + 128];
+	char self[PATH_MAX], path[PATH_MAX + 128], all[100];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	struct utsname u;
 	int fd, err;
@@ -34,7 +40,8 @@ static inline int module_load(const char *parameters)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	err = (int)syscall(SYS_finit_module, fd, parameters, 0) ? -errno : 0;
+	snprintf(all, sizeof(all), "min_tick_us=%u %s", kmod_least_tick_us(), parameters);
+	err = (int)syscall(SYS_finit_module, fd, all, 0) ? -errno : 0;
 	close(fd);
 	return err;
 }
@@ -190,19 +197,13 @@ static const struct tier kmod_tier = {
 	.add = kmod_add,
 	.remove = kmod_remove,
 	.watch = kmod_watch,
-	.least_tick_us = 100,
+	.least_tick_us = kmod_least_tick_us,
 	.door = kmod_door,
 	.refused = "ringo: no preemption by the kernel module",
 	.few_pages = kmod_few_pages,
 	.lose = kmod_lose,
 	.lost = "ringo: the program has closed " RINGO_DEVICE,
 };
-
-/* Ticks as often as the kernel can take them: on one that checks each access to memory an interrupt takes 60 us. */
-static inline uint32_t often_us(void)
-{
-	return getenv("RINGO_TEST_SLOW_KERNEL") ? 2000 : 100;
-}
 
 static inline int client_open(struct client *c, uint32_t quantum_us)
 {

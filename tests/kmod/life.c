@@ -327,7 +327,7 @@ TEST_F_TIMEOUT(life, killed, 120)
 			struct mock m[3] = { 0 };
 			struct client c;
 
-			CHECK_EQ(0, client_open(&c, often_us()));
+			CHECK_EQ(0, client_open(&c, kmod_least_tick_us()));
 			watch(&c, true);
 			for (uint32_t k = 0; k < 3; k++) {
 				m_start(&m[k], &c, k + 1, spin);
@@ -354,7 +354,7 @@ CHILD_TEST(closed_and_unmapped_while_ms_run)
 		struct client c;
 		pthread_t t;
 
-		CHECK_EQ(0, client_open(&c, often_us()));
+		CHECK_EQ(0, client_open(&c, kmod_least_tick_us()));
 		watch(&c, true);
 		CHECK_EQ(0, pthread_create(&t, NULL, ends_registered, &c));
 		CHECK_EQ(0, dev_add(c.fd, 50));
@@ -389,7 +389,7 @@ CHILD_TEST(closed_by_another_thread)
 		pthread_t t;
 
 		closed = 0;
-		CHECK_EQ(0, client_open(&c, often_us()));
+		CHECK_EQ(0, client_open(&c, kmod_least_tick_us()));
 		watch(&c, true);
 		CHECK_EQ(0, pthread_create(&t, NULL, outlives, &c));
 		while (!LOAD(&closed))

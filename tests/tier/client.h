@@ -32,7 +32,7 @@ struct tier {
 	int (*add)(struct client *c, uint32_t page); /* the calling thread */
 	int (*remove)(struct client *c);
 	int (*watch)(struct client *c);
-	uint32_t least_tick_us;
+	uint32_t (*least_tick_us)(void);
 
 	/* For the library. */
 	const char *(*door)(void);    /* what it opens */

@@ -371,8 +371,8 @@ TEST_F(tick, no_more_often_than_allowed)
 	ASSERT_EQ(0, client_begin(tier, &lazy, 1000000));
 	client_close(&lazy);
 	ASSERT_EQ(0, client_begin(tier, &eager, 1));
-	EXPECT_EQ(tier->least_tick_us, eager.setup.tick_us);
-	EXPECT_LE(tier->least_tick_us, lazy.setup.tick_us);
+	EXPECT_EQ(tier->least_tick_us(), eager.setup.tick_us);
+	EXPECT_LE(tier->least_tick_us(), lazy.setup.tick_us);
 	EXPECT_GE(1000000, lazy.setup.tick_us);
 	*c = eager;
 	limit = 500000 / eager.setup.tick_us * 5 / 4 + others;
