@@ -18,8 +18,7 @@
 #define RINGO_BPF_GTRACE_HERE_H
 
 #include "bpf/gtrace.h"
-#include "bpf/types.h"
-#include "kmod/uapi/ringo_state.h"
+#include "bpf/process.h"
 
 enum { PAGE = 4096, SCHEDULER_STACK = 2048 };
 
@@ -27,10 +26,7 @@ struct pt_regs___gtrace {
 	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, sp;
 } CO_RE;
 
-/* The process, set by the loader. */
-const volatile __u32 target;           /* its number in its own pid namespace, */
-const volatile __u64 ns_dev, ns_inode; /* which is this */
-const volatile __u64 state;            /* where its struct ringo_state is */
+/* Of the process, set by the loader. */
 const volatile __u64 table;
 const volatile __u32 stride;
 const volatile struct {
@@ -93,7 +89,7 @@ static __always_inline struct thread *this_thread(struct bpf_pidns_info *ns)
 	__u32 tid = (__u32)bpf_get_current_pid_tgid();
 	struct thread *t;
 
-	if (bpf_get_ns_current_pid_tgid(ns_dev, ns_inode, ns, sizeof(*ns)) || ns->tgid != target)
+	if (!of_target(ns))
 		return 0;
 	t = bpf_map_lookup_elem(&threads, &tid);
 	if (t)
@@ -103,24 +99,6 @@ static __always_inline struct thread *this_thread(struct bpf_pidns_info *ns)
 	if (!t)
 		lose();
 	return t;
-}
-
-/* Those that are new stand behind the others. */
-static __always_inline void find_m(struct thread *t, __u32 tid)
-{
-	const __u64 ms = state + __builtin_offsetof(struct ringo_state, ms);
-	struct ringo_m m;
-
-	for (int i = 0; i < 128; i++) {
-		if (t->searched >= RINGO_STATE_MS ||
-		    bpf_probe_read_user(&m, sizeof(m), (void *)(ms + sizeof(m) * t->searched)) || !m.page)
-			return;
-		t->searched++;
-		if ((__u32)m.tid == tid) {
-			t->page = m.page;
-			return;
-		}
-	}
 }
 
 /* From slot of struct ringo_g on. */
@@ -152,7 +130,7 @@ static __always_inline bool set_current(struct thread *t, __u32 tid)
 	__u32 cur = 0;
 
 	if (!t->page)
-		find_m(t, tid);
+		t->page = find_m(&t->searched, tid);
 	if (t->page)
 		bpf_probe_read_user(&cur, sizeof(cur), (void *)(t->page + __builtin_offsetof(struct ringo_m_page, cur_g)));
 	if (cur) {

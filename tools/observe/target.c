@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -174,6 +175,19 @@ int target_read(const struct target *t, uint64_t addr, void *buf, size_t n)
 	if (addr + n < addr)
 		return -EFAULT;
 	return target_is_core(t) ? core_read(t, addr, buf, n) : live_read(t, addr, buf, n);
+}
+
+bool target_pid_namespace(struct target *t, uint64_t *dev, uint64_t *inode)
+{
+	struct stat st;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", t->pid);
+	if (stat(path, &st))
+		return target_fail(t, "process %d: %s", t->pid, why_not_ours(errno));
+	*dev = st.st_dev;
+	*inode = st.st_ino;
+	return true;
 }
 
 bool target_read_text(const struct target *t, uint64_t addr, char *buf, size_t n)

@@ -52,6 +52,9 @@ void target_close(struct target *t);
 /* All of it: 0 or -errno; -EFAULT: not there, or not in the core. */
 int target_read(const struct target *t, uint64_t addr, void *buf, size_t n);
 
+/* Of a live process: what its pid namespace is known by. False: see why. */
+bool target_pid_namespace(struct target *t, uint64_t *dev, uint64_t *inode);
+
 /* A string of printable characters, cut at n - 1; what is not one is replaced. False: cannot be read. */
 bool target_read_text(const struct target *t, uint64_t addr, char *buf, size_t n);
 

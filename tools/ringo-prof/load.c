@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -79,17 +78,17 @@ static const char *path_of_library(const struct prof *p)
 	return NULL;
 }
 
-static void set_target(struct prof *p)
+static bool set_target(struct prof *p)
 {
 	const struct ringo_state *s = p->tab.s;
+	uint64_t dev, inode;
 	char link[64], exe[4096];
-	struct stat st = { 0 };
 	ssize_t n;
 
-	snprintf(link, sizeof(link), "/proc/%d/ns/pid", p->t.pid);
-	stat(link, &st);
-	at.skel->rodata->ns_dev = st.st_dev;
-	at.skel->rodata->ns_inode = st.st_ino;
+	if (!target_pid_namespace(&p->t, &dev, &inode))
+		return false;
+	at.skel->rodata->ns_dev = dev;
+	at.skel->rodata->ns_inode = inode;
 	at.skel->rodata->target = s->pid;
 	at.skel->rodata->state = p->tab.at;
 	at.skel->rodata->table = s->table;
@@ -102,6 +101,7 @@ static void set_target(struct prof *p)
 	}
 	if (path_of_library(p))
 		set_text(p, 1, path_of_library(p));
+	return true;
 }
 
 /* ---- attaching ---- */
@@ -318,7 +318,8 @@ static bool load(struct prof *p)
 		return refuse(p, "the BPF programs are unusable", -errno);
 	bpf_object__for_each_program(prog, at.skel->obj)
 		bpf_program__set_autoload(prog, is_of(prog, p->mode));
-	set_target(p);
+	if (!set_target(p))
+		return false;
 	err = gtrace__load(at.skel);
 	if (err)
 		return refuse(p, "the BPF programs cannot be loaded", err);
