@@ -73,6 +73,7 @@ have_dw := $(shell $(PKG_CONFIG) --exists libdw && echo yes)
 have_curses := $(shell $(PKG_CONFIG) --exists ncurses && echo yes)
 LDLIBS_ringo-top = $(shell $(PKG_CONFIG) --libs ncurses)
 LDLIBS_ringo-prof = -lbpf
+LDLIBS_ringo-trace = $(if $(have_bpf),-lbpf)
 bpf_flags := -std=gnu11 -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Wextra \
 	     -Wno-unused-parameter -iquote . -idirafter /usr/include/$(shell gcc -print-multiarch)
 # Tools are no part of what is tested with sanitizers.
@@ -101,11 +102,12 @@ examples := $(patsubst docs/%.c,$(O)/%,$(example_src))
 # The safety suite, with goroutines that are switched on the spot instead of revoked: see tests/spot.
 spot     := $(if $(SAN)$(SIM),,$(patsubst tests/run/%.c,$(O)/tests/spot/%,$(wildcard tests/run/safety_*.c)))
 fuzzers  := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/*.c))
-prof_bpf := bpf/gtrace.bpf.c bpf/goroutines.bpf.c
-prof_skel := $(prof_bpf:%.bpf.c=$(O)/%.skel.h)
+# Those that one tool loads each; the others are ringo-bpfd's.
+tool_bpf := bpf/gtrace.bpf.c bpf/goroutines.bpf.c bpf/ktrace.bpf.c
+tool_skel := $(tool_bpf:%.bpf.c=$(O)/%.skel.h)
 # Definitions before their use: bpftool's linker of Debian 12 loses track otherwise.
 bpf_obj  := $(patsubst %.c,$(O)/%.o,bpf/ms.bpf.c \
-	    $(filter-out bpf/ms.bpf.c $(prof_bpf),$(wildcard bpf/*.bpf.c)))
+	    $(filter-out bpf/ms.bpf.c $(tool_bpf),$(wildcard bpf/*.bpf.c)))
 bpfd_obj := $(patsubst %.c,$(O)/obj/%.o,$(wildcard tools/ringo-bpfd/*.c))
 observe_obj := $(patsubst %.c,$(O)/obj/%.o,$(wildcard tools/observe/*.c))
 observers   := $(if $(filter yes-,$(have_dw)-$(SIM)),$(addprefix $(O)/tools/,ringo-ps ringo-doctor ringo-trace \
@@ -127,7 +129,7 @@ tools: $(bpfd) $(observers)
 # ---- rules -------------------------------------------------------------------------------------
 
 # Objects are rebuilt when the command line that builds them has changed.
-flags := $(CC) $(lib_flags) $(test_flags)
+flags := $(CC) $(lib_flags) $(test_flags) $(if $(have_bpf),BPF)
 $(O)/flags: force
 	$(Q)mkdir -p $(@D); echo '$(flags)' | cmp -s - $@ || echo '$(flags)' >$@
 
@@ -196,7 +198,7 @@ $(O)/bpf/bpfd.skel.h: $(bpf_obj)
 	$(call say,GEN,$@) $(BPFTOOL) gen object $(O)/bpf/bpfd.o $^
 	$(Q)$(BPFTOOL) gen skeleton $(O)/bpf/bpfd.o name bpfd >$@.new && mv $@.new $@
 
-$(prof_skel): $(O)/bpf/%.skel.h: $(O)/bpf/%.bpf.o
+$(tool_skel): $(O)/bpf/%.skel.h: $(O)/bpf/%.bpf.o
 	$(call say,GEN,$@) $(BPFTOOL) gen skeleton $< name $* >$@.new && mv $@.new $@
 
 # What system calls and operations of io_uring are called, as arrays.
@@ -209,7 +211,7 @@ $(O)/bpf/names.h: $(O)/flags
 		echo '#include <liburing.h>' | $(CC) -D_GNU_SOURCE -E - | \
 		sed -n 's/^[ 	]*IORING_OP_\([A-Z0-9_]*\),$$/	"\L\1",/p'; echo '};'; } >$@
 
-$(O)/obj/tools/ringo-prof/%.o: tools/ringo-prof/%.c $(O)/flags | $(prof_skel) $(O)/bpf/names.h
+$(O)/obj/tools/ringo-prof/%.o: tools/ringo-prof/%.c $(O)/flags | $(tool_skel) $(O)/bpf/names.h
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$<) $(CC) $(tool_flags) -c -o $@ $<
 
@@ -225,16 +227,22 @@ $(O)/obj/tools/%.o: tools/%.c $(O)/flags
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$<) $(CC) $(tool_flags) -c -o $@ $<
 
-$(O)/obj/tools/ringo-trace/%.o: tool_flags += -Ilib
+$(O)/obj/tools/ringo-trace/%.o: tool_flags += -Ilib $(if $(have_bpf),-DRINGO_HAVE_BPF)
+ifneq ($(have_bpf),)
+$(O)/obj/tools/ringo-trace/kernel.o: | $(O)/bpf/ktrace.skel.h $(O)/bpf/names.h
+endif
 $(O)/obj/tools/shared/%.o: %.c $(O)/flags
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$<) $(CC) $(tool_flags) -Ilib -c -o $@ $<
 
 $(O)/tools/ringo-trace: $(recorder_obj)
 
+# A part of ringo-trace that takes libbpf.
+without := $(if $(have_bpf),,tools/ringo-trace/kernel.c)
+
 .SECONDEXPANSION:
 $(O)/tools/ringo-ps $(O)/tools/ringo-doctor $(O)/tools/ringo-top $(O)/tools/ringo-trace $(O)/tools/ringo-prof: $(observe_obj) \
-		$$(patsubst %.c,$(O)/obj/%.o,$$(wildcard tools/$$(@F)/*.c))
+		$$(patsubst %.c,$(O)/obj/%.o,$$(filter-out $$(without),$$(wildcard tools/$$(@F)/*.c)))
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@) $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ldw -lpthread $(LDLIBS_$(@F))
 
@@ -244,7 +252,7 @@ $(KSELFTEST)/kselftest_harness.h:
 -include $(lib_obj:.o=.d) $(test_src:%.c=$(O)/obj/%.d) $(example_src:%.c=$(O)/obj/%.d) \
 	 $(fuzzers:=.d) $(O)/obj/tests/spot/on_the_spot.d $(O)/obj/tests/run/safety_throw.d \
 	 $(O)/obj/tests/run/held_cxx.d \
-	 $(bpf_obj:.o=.d) $(prof_bpf:%.c=$(O)/%.d) $(bpfd_obj:.o=.d) $(observe_obj:.o=.d) $(observers_obj:.o=.d) \
+	 $(bpf_obj:.o=.d) $(tool_bpf:%.c=$(O)/%.d) $(bpfd_obj:.o=.d) $(observe_obj:.o=.d) $(observers_obj:.o=.d) \
 	 $(recorder_obj:.o=.d)
 
 # ---- dependencies, demo, tests -----------------------------------------------------------------

@@ -18,6 +18,7 @@
 struct task_struct {
 	int pid;
 	int tgid;
+	char comm[16];
 } CO_RE;
 
 /* Another name than that of the program's own struct in asm/ptrace.h; what follows ___ is ignored. */
@@ -28,7 +29,7 @@ struct pt_regs___kernel {
 struct linux_binprm;
 
 /* linux/sched.h of the kernel */
-enum { TASK_INTERRUPTIBLE = 1, TASK_UNINTERRUPTIBLE = 2 };
+enum { TASK_INTERRUPTIBLE = 1, TASK_UNINTERRUPTIBLE = 2, TASK_DEAD = 0x80 };
 
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))

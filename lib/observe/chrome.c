@@ -22,6 +22,7 @@ enum { PIECE = 1024, MOST_PIECES = 8192, TRACK_BYTES = 192, END_BYTES = 8192, NA
 
 /* Groups of tracks. */
 enum { THREADS = 1, GOROUTINES, RINGS };
+_Static_assert((int)RINGS == (int)RG_CHROME_GROUPS, "the groups that chrome.h tells of");
 
 enum state { UNKNOWN, RUNNABLE, RUNS, WAITS, OVER };
 
@@ -547,6 +548,10 @@ static void put_counts(struct rg_chrome *c, uint64_t lost, uint64_t garbage)
 
 	rg_line_number(&c->out, "\n],\"otherData\":{\"lost\":", lost);
 	rg_line_number(&c->out, ",\"garbage\":", garbage);
+	if (c->kernel) {
+		rg_line_number(&c->out, ",\"kernel_lost\":", c->kernel_lost);
+		rg_line_number(&c->out, ",\"kernel_unseen\":", c->kernel_unseen);
+	}
 	rg_line_text(&c->out, ",\"cut\":", c->out.full ? "true" : "false");
 	rg_line_number(&c->out, ",\"start_ns\":", (uint64_t)c->start);
 	rg_json_raw(&c->out.json, ",\"events\":{");

@@ -12,6 +12,8 @@
 #include "kmod/uapi/ringo_events.h"
 #include "observe/lines.h"
 
+enum { RG_CHROME_GROUPS = 3 }; /* of tracks; the next is for lines that others write */
+
 /* A goroutine, as far as the events have told. */
 struct rg_chrome_g;
 
@@ -43,6 +45,9 @@ struct rg_chrome {
 	uint32_t pieces;     /* that there are */
 	struct rg_chrome_m ms[RINGO_STATE_MS + 1];
 	uint64_t rings[32];  /* bit i: the ring of P i has been seen */
+
+	bool kernel;         /* somebody adds what the kernel does, */
+	uint64_t kernel_lost, kernel_unseen; /* but for so much, which was lost or not told: for the record */
 };
 
 /* out.limit, symbol and arg are set, the rest is 0. at: now. 0 or -ENOMEM. */

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 """trace.py FILE [NAME=N | NAME>N]...: is it a trace as the trace-event format wants it, with these numbers?
 
-Names: lost, garbage, cut; events.KIND as the file counts them; runs: spans of goroutines on threads; and spans or
-moments of a name as the file has them, as in X.sleep, i.exit, s.wake; tracks.GROUP.
+Names: lost, garbage, cut; kernel: 1 if it has what the kernel does, kernel_lost; events.KIND as the file
+counts them; runs: spans of goroutines on threads; and spans or moments of a name as the file has them, as in
+X.sleep, i.exit, s.wake; tracks.GROUP.
 """
 
 import collections
@@ -18,7 +19,7 @@ KEYS = {
     "f": {"ph", "pid", "tid", "ts", "cat", "name", "id", "bp"},
     "M": {"ph", "pid", "tid", "ts", "name", "args"},
 }
-GROUPS = {1: "threads", 2: "goroutines", 3: "rings"}
+GROUPS = {1: "threads", 2: "goroutines", 3: "rings", 4: "kernel"}
 
 
 def once(pairs):
@@ -93,6 +94,8 @@ def check(trace):
         counts["events." + kind] = n
     for key in ("lost", "garbage", "cut"):
         counts[key] = int(other[key])
+    counts["kernel"] = int("kernel_lost" in other)
+    counts["kernel_lost"] = other.get("kernel_lost", 0)
     return counts
 
 

@@ -72,29 +72,55 @@ static const char *reason(int err)
 	}
 }
 
-static bool begin(struct trace *tr, uint32_t order, uint64_t limit)
+/* So many events fit a ring of that size, at least. */
+static uint32_t order_of(double mib)
+{
+	uint32_t order = RINGO_EVENTS_ORDER_MIN;
+
+	if (mib <= 0)
+		return 0;
+	while (order < RINGO_EVENTS_ORDER_MAX &&
+	       (double)(sizeof(struct ringo_event) << order) < mib * (1 << 20))
+		order++;
+	return order;
+}
+
+/* Loading takes so long that events would be lost if they were wanted already. */
+static void load_kernel(struct trace *tr, const struct trace_wish *wish)
+{
+	tr->r.chrome.kernel = kernel_load(tr, (uint64_t)(wish->ring * (1 << 20)));
+	if (tr->r.chrome.kernel)
+		return;
+	snprintf(tr->no_kernel, sizeof(tr->no_kernel), "%s", tr->t.why);
+	kernel_unload();
+}
+
+static bool begin(struct trace *tr, const struct trace_wish *wish)
 {
 	int err;
 
+	if (wish->kernel)
+		load_kernel(tr, wish);
 	tr->r.memory = (struct rg_memory){ read_memory, write_memory, &tr->t };
 	tr->r.chrome.symbol = symbol;
 	tr->r.chrome.arg = &tr->symbols;
-	err = rg_recorder_begin(&tr->r, tr->fd, tr->tab.s->events, tr->tab.s->limit, order, limit);
+	err = rg_recorder_begin(&tr->r, tr->fd, tr->tab.s->events, tr->tab.s->limit, order_of(wish->ring),
+				wish->limit);
 	if (err)
 		return target_fail(&tr->t, "process %d: %s", tr->t.pid, reason(err));
 	return table_each(&tr->tab, add_known, tr);
 }
 
-bool trace_begin(struct trace *tr, const char *what, const char *path, uint32_t order, uint64_t limit)
+bool trace_begin(struct trace *tr, const struct trace_wish *wish)
 {
 	tr->fd = -1;
-	if (!open_target(tr, what))
+	if (!open_target(tr, wish->pid))
 		return false;
-	tr->fd = !strcmp(path, "-") ? dup(STDOUT_FILENO) :
-		 open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+	tr->fd = !strcmp(wish->path, "-") ? dup(STDOUT_FILENO) :
+		 open(wish->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
 	if (tr->fd < 0)
-		return target_fail(&tr->t, "%s: %s", path, strerror(errno));
-	return begin(tr, order, limit);
+		return target_fail(&tr->t, "%s: %s", wish->path, strerror(errno));
+	return begin(tr, wish);
 }
 
 /* The run that we record goes on. */
@@ -116,6 +142,8 @@ bool trace_look(struct trace *tr, const char **why)
 {
 	int err = rg_recorder_look(&tr->r);
 
+	if (tr->r.chrome.kernel)
+		kernel_look(tr);
 	*why = NULL;
 	if (!err)
 		return true;
@@ -128,8 +156,16 @@ bool trace_look(struct trace *tr, const char **why)
 	return false;
 }
 
+int trace_end(struct trace *tr)
+{
+	if (tr->r.chrome.kernel)
+		kernel_end(tr);
+	return rg_recorder_end(&tr->r);
+}
+
 void trace_close(struct trace *tr)
 {
+	kernel_unload();
 	rg_recorder_free(&tr->r);
 	if (tr->there)
 		symbols_close(&tr->symbols);
