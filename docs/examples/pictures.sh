@@ -64,7 +64,7 @@ draw_top() {
 # Few connections, so that there is room for all. A busy machine may need time to do anything worth a picture.
 draw_trace() {
 	busy 8
-	"$build/tools/ringo-trace" -q -p "$httpd" -t 10 -s 4 -o "$tmp/trace.json"
+	"$build/tools/ringo-trace" -q --no-kernel -p "$httpd" -t 10 -s 4 -o "$tmp/trace.json"
 	"$here/pictures.py" trace <"$tmp/trace.json" >"$folder/trace.svg"
 }
 

@@ -239,7 +239,8 @@ class Bench:
 
     @contextmanager
     def recorder(self, pid):
-        with subprocess.Popen([self.bin / "ringo-trace", "-q", "-s", "0", "-o", "/dev/null", str(pid)],
+        with subprocess.Popen([self.bin / "ringo-trace", "-q", "--no-kernel", "-s", "0", "-o", "/dev/null",
+                               str(pid)],
                               preexec_fn=prepare(CPUS[:2][-1:])) as process:
             yield
             process.terminate()
