@@ -3,7 +3,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "help.h"
+#include "prof_help.h"
 
 enum { CALLS = 500, PAGES = 300, NAPS = 200, WORKERS = 50, CROWD = 5000, NOBODY = 65534 };
 
@@ -193,61 +193,6 @@ static void end(pid_t pid)
 
 /* ---- the tool ---- */
 
-struct profiler {
-	pid_t pid;
-	int err;
-	char text[4096]; /* what it has said there */
-	char folded[64], out[64];
-};
-
-static void start(struct profiler *p, pid_t target, const char *mode, const char *more)
-{
-	char pid[16];
-	int ends[2];
-
-	*p = (struct profiler){ 0 };
-	strcpy(p->folded, "/tmp/ringo-prof.XXXXXX");
-	strcpy(p->out, "/tmp/ringo-prof.XXXXXX");
-	close(mkstemp(p->folded));
-	CHECK(pipe(ends) == 0);
-	snprintf(pid, sizeof(pid), "%d", target);
-	int out = mkstemp(p->out);
-
-	p->pid = fork();
-	if (!p->pid) {
-		dup2(out, STDOUT_FILENO);
-		dup2(ends[1], STDERR_FILENO);
-		execl(tool("ringo-prof"), "ringo-prof", "-p", pid, mode, "-t", "30", "-f", p->folded, more, NULL);
-		_exit(127);
-	}
-	close(out);
-	close(ends[1]);
-	p->err = ends[0];
-}
-
-/* Until it watches. False: it has ended. */
-static bool watches(struct profiler *p)
-{
-	size_t n = strlen(p->text);
-	ssize_t got = 1;
-
-	while (got > 0 && !strstr(p->text, "watching process")) {
-		got = read(p->err, p->text + n, sizeof(p->text) - 1 - n);
-		if (got > 0)
-			p->text[n += (size_t)got] = 0;
-	}
-	return got > 0;
-}
-
-static char *slurp(const char *path)
-{
-	int fd = open(path, O_RDONLY);
-
-	CHECK(fd >= 0);
-	unlink(path);
-	return text_of(fd);
-}
-
 /* One that says its size only when it is read. */
 static char *text_of_file(const char *path)
 {
@@ -264,43 +209,11 @@ static char *text_of_file(const char *path)
 	return text;
 }
 
-static char *report; /* of the last one that ended */
-
-/* What it has folded. */
-static char *stop(struct profiler *p)
-{
-	int status;
-
-	kill(p->pid, SIGINT);
-	CHECK_EQ(p->pid, waitpid(p->pid, &status, 0));
-	if (status)
-		fprintf(stderr, "# %s\n", p->text);
-	CHECK_EQ(0, status);
-	close(p->err);
-	free(report);
-	report = slurp(p->out);
-	return slurp(p->folded);
-}
-
 static void until_done(void)
 {
 	for (int i = 0; i < 2000 && !LOAD(&shared->done); i++)
 		nap_ms(10);
 	CHECK(LOAD(&shared->done));
-}
-
-/* Of the lines that begin so and have that in them. */
-static long long sum(const char *folded, const char *root, const char *has)
-{
-	long long all = 0;
-	char line[8192];
-
-	for (const char *at = folded; *at; at += strcspn(at, "\n"), at += *at == '\n') {
-		snprintf(line, sizeof(line), "%.*s", (int)strcspn(at, "\n"), at);
-		if (!strncmp(line, root, strlen(root)) && strstr(line, has))
-			all += atoll(strrchr(line, ' ') + 1);
-	}
-	return all;
 }
 
 static void check_sum(long long want, const char *folded, const char *root, const char *has)
@@ -333,22 +246,6 @@ static char *profile(void (*const *fns)(void *), const char *mode, const char *m
 	end(pid);
 	return folded;
 }
-
-static const char *missing(void)
-{
-	if (geteuid())
-		return "it takes root";
-	return access("/sys/kernel/btf/vmlinux", R_OK) ? "this kernel has no BTF" : NULL;
-}
-
-#define NEEDS_PROF() \
-	do { \
-		NEEDS_TOOL("ringo-prof"); \
-		if (SANITIZED) \
-			SKIP(return, "what is inserted here makes faults and frames of its own"); \
-		if (missing()) \
-			SKIP(return, "%s", missing()); \
-	} while (0)
 
 /* ---- tests ---- */
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""trace.py FILE [NAME=N | NAME>N]...: is it a trace as the trace-event format wants it, with these numbers?
+"""trace.py FILE [NAME=N | NAME>N | NAME~N]...: is it a trace as the trace-event format wants it, with these numbers?
 
 Names: lost, garbage, cut; kernel: 1 if it has what the kernel does, kernel_lost; events.KIND as the file
 counts them; runs: spans of goroutines on threads; and spans or moments of a name as the file has them, as in
-X.sleep, i.exit, s.wake; tracks.GROUP.
+X.sleep, i.exit, s.wake; tracks.GROUP; us.NAME, how long all spans of that name are together, in microseconds. ~ is
+within 5 %.
 """
 
 import collections
@@ -90,6 +91,9 @@ def check(trace):
     counts["runs"] = sum(e["ph"] == "X" and e["pid"] == 1 and "g" in e.get("args", {}) for e in events)
     for pid, name in GROUPS.items():
         counts["tracks." + name] = sum(p == pid for p, _ in tracks)
+    for e in events:
+        if e["ph"] == "X":
+            counts["us." + e["name"]] += e["dur"]
     for kind, n in other["events"].items():
         counts["events." + kind] = n
     for key in ("lost", "garbage", "cut"):
@@ -104,8 +108,9 @@ def main():
         trace = json.load(f, object_pairs_hook=once, parse_constant=no_constant)
     counts = check(trace)
     for wish in sys.argv[2:]:
-        name, op, n = re.fullmatch(r"(.*)([=>])(\d+)", wish).groups()
-        ok = counts[name] == int(n) if op == "=" else counts[name] > int(n)
+        name, op, n = re.fullmatch(r"(.*)([=>~])(\d+)", wish).groups()
+        got, n = counts[name], int(n)
+        ok = {"=": got == n, ">": got > n, "~": abs(got - n) <= n / 20}[op]
         assert ok, f"{wish}: {counts[name]}; {dict(counts)}"
 
 
