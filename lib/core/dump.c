@@ -285,6 +285,8 @@ int rg_dump_all(struct m *m, int fd, unsigned flags)
 		return -ENOMEM;
 	}
 	err = dump(o, s, flags);
+	if (!err && !(flags & RINGO_DUMP_SELF) && rg_scan_cut())
+		err = -ESRCH;
 	rg_scan_end(s);
 	written = rg_out_end(o);
 	return err ? err : written;

@@ -56,6 +56,12 @@ struct rg_scan *rg_scan_begin(void)
 	return s;
 }
 
+bool rg_scan_cut(void)
+{
+	/* order: acquire; pairs with the release in ask_stop */
+	return rg_load_acquire(&rt.phase) == RG_STOPPING;
+}
+
 void rg_scan_end(struct rg_scan *s)
 {
 	rg_holder_end(s->holder);
@@ -338,7 +344,7 @@ static bool next_batch(struct rg_scan *s)
 struct rg_look *rg_scan_next(struct rg_scan *s)
 {
 	while (s->next == s->n)
-		if (!next_batch(s))
+		if (rg_scan_cut() || !next_batch(s))
 			return NULL;
 	return &s->look[s->next++];
 }

@@ -61,8 +61,12 @@ struct rg_scan;
 /* From the first goroutine on; NULL: no memory. Needs no malloc and no locks; any thread, inside the gate. */
 struct rg_scan *rg_scan_begin(void);
 
-/* The next, valid until the next call; NULL: that was all. */
+/*
+ * The next, valid until the next call; NULL: that was all, or the run ends, which a look at millions must not hold up:
+ * rg_scan_cut says so.
+ */
 struct rg_look *rg_scan_next(struct rg_scan *s);
+bool rg_scan_cut(void);
 void rg_scan_end(struct rg_scan *s);
 
 /* One goroutine alone. */
