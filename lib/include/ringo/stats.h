@@ -70,7 +70,9 @@ RINGO__API RINGO__MUST int ringo_metrics(int fd);
  * you give another address than loopback: there is no password.
  *
  * A thread of its own answers, so also while all goroutines are busy. An answer longer than 64 MB is cut, and
- * says so; a trace ends there. At most 8 clients at a time, others are kept waiting; slow ones are cut off. Ends with the run.
+ * says so; a trace ends there. A request must come within 10 s, an answer of 64 MB be fetched within 5 minutes, and
+ * some of it each 30 s. At most 32 clients at a time, 4 of them for traces (more get 503); where others wait, a client
+ * that is slow gives way. Takes up to two descriptors for each, and 384 MB for all answers. Ends with the run.
  *
  * The port, or 0 for a Unix socket; -EINVAL (addr), -EALREADY (one in a run), -EADDRINUSE, -EACCES and other
  * errors of bind(2), -EMFILE, -EAGAIN, -ESRCH. Any thread; does not wait.
