@@ -61,7 +61,10 @@ const struct ringo_events *rg_events_open(void);
 void rg_events_close(void);
 void rg_events_child(void);
 
-/* From now on until the end of the run, into that file: 0 or -errno. In observe/record.c. */
+/*
+ * From now on until the end of the run, into the file of that name, with the process id for %p: 0 or -errno; -EBUSY:
+ * another process has it, -EBADMSG: something else comes after %. In observe/record.c.
+ */
 int rg_trace_to_file(const char *path);
 
 #endif

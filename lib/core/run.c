@@ -449,7 +449,13 @@ static void trace_asked(void)
 	const char *path = getenv("RINGO_TRACE");
 	int err = path && *path ? rg_trace_to_file(path) : 0;
 
-	if (err)
+	if (err == -EBUSY)
+		rg_warn("RINGO_TRACE=%s: another process records into that file; going on without a trace. With %%p in "
+			"the name, which stands for the process id, each has a file of its own: trace.%%p.json", path);
+	else if (err == -EBADMSG)
+		rg_warn("RINGO_TRACE=%s: %% is to be followed by p, for the process id, or by %%, for itself; going on "
+			"without a trace", path);
+	else if (err)
 		rg_warn("RINGO_TRACE=%s: %s; going on without a trace", path, strerror(-err));
 }
 

@@ -5,15 +5,22 @@
  *
  * The same reader as that of ringo-trace (recorder.h), only that memory need not be fetched from another process. It
  * looks at records that Ms may be writing, and finds out afterwards which these were.
+ *
+ * The environment is handed down, so other processes may be told to write to the same file. Who records holds a lock
+ * on it (flock), and empties it only then; another one goes on without. The lock goes with the descriptor, which a
+ * forked child closes and the end of the recording.
  */
 #include "observe/record.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -31,7 +38,6 @@ struct rg_record {
 
 #define PATIENCE INT64_C(10000000000) /* at the end of the run, for a disk that is slow */
 #define FILE_LIMIT (UINT64_C(1) << 30) /* viewers take no more */
-
 
 /* ---- memory ---- */
 
@@ -136,7 +142,7 @@ int rg_record_end(struct rg_record *r)
 
 static struct {
 	struct rg_record *record;
-	const char *path;
+	char path[PATH_MAX];
 	int fd;
 	bool hooked;
 } to_file;
@@ -183,6 +189,45 @@ static void in_child(void)
 	rg_service_child(&thread);
 }
 
+/* %p is the process id, %% a %. 0 or -errno, -EBADMSG: % is followed by something else. */
+static int expand(char *to, size_t size, const char *name)
+{
+	size_t n = 0;
+
+	for (; *name; name++) {
+		char text[16] = { *name };
+		size_t len;
+
+		if (*name == '%' && *++name == 'p')
+			snprintf(text, sizeof(text), "%d", (int)getpid());
+		else if (*name != text[0])
+			return -EBADMSG;
+		len = strlen(text);
+		if (len >= size - n)
+			return -ENAMETOOLONG;
+		memcpy(to + n, text, len + 1);
+		n += len;
+	}
+	return 0;
+}
+
+/* Empty, and ours alone; or -errno, -EBUSY: it is another's. */
+static int open_file(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666), err = 0;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return fd < 0 ? -errno : fd; /* pipes and devices are as they are */
+	if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) /* some file systems have no such locks */
+		err = -EBUSY;
+	else if (ftruncate(fd, 0))
+		err = -errno;
+	if (err)
+		close(fd);
+	return err ? err : fd;
+}
+
 int rg_trace_to_file(const char *path)
 {
 	static struct rg_exit_hook hook = { .fn = at_exit, .child = in_child };
@@ -191,10 +236,12 @@ int rg_trace_to_file(const char *path)
 	if (!to_file.hooked)
 		rg_at_exit(&hook);
 	to_file.hooked = true;
-	to_file.path = path;
-	to_file.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+	err = expand(to_file.path, sizeof(to_file.path), path);
+	if (err)
+		return err;
+	to_file.fd = open_file(to_file.path);
 	if (to_file.fd < 0)
-		return -errno;
+		return to_file.fd;
 	err = rg_record_begin(&to_file.record, to_file.fd, FILE_LIMIT);
 	if (!err) {
 		err = rg_service_start(&thread);

@@ -229,6 +229,136 @@ TEST(ringo_trace_in_the_environment_has_all_that_happened)
 	clean_up();
 }
 
+static int recorded_main(void *arg)
+{
+	work();
+	STORE(&both->began, true);
+	while (!LOAD(&both->go_on))
+		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	return 0;
+}
+
+/* A process that records into the file of that name until it is to go on. */
+static pid_t start_recorded(const char *name)
+{
+	pid_t pid;
+
+	STORE(&both->began, false);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (!pid) {
+		use_turns();
+		setenv("RINGO_TRACE", name, 1);
+		_exit(ringo_run(recorded_main, NULL));
+	}
+	wait_for(&both->began);
+	return pid;
+}
+
+static void end_recorded(pid_t pid)
+{
+	int status;
+
+	STORE(&both->go_on, true);
+	CHECK_EQ(pid, waitpid(pid, &status, 0));
+	CHECK_EQ(0, status);
+}
+
+static void record_too(void)
+{
+	setenv("RINGO_TRACE", file, 1);
+	CHECK_EQ(0, run_main(worker_main));
+}
+
+static const char others[] = ": another process records into that file; going on without a trace.";
+
+TEST(a_file_is_one_processs_at_a_time)
+{
+	struct outcome o;
+	pid_t pid;
+
+	RUNS_IN_CHILD();
+	NEEDS_ALL();
+	pid = start_recorded(file);
+	in_child(&o, record_too);
+	EXPECT_EQ(0, o.status);
+	EXPECT_TRUE(said(&o, others));
+	EXPECT_TRUE(said(&o, "%p in the name"));
+	end_recorded(pid);
+	EXPECT_EQ(0, check_trace("lost=0 garbage=0 cut=0 events.spawn=%d", WORKERS + 1));
+	in_child(&o, record_too); /* now it is */
+	EXPECT_EQ(0, o.status);
+	EXPECT_STREQ("", o.err);
+	EXPECT_EQ(0, check_trace("lost=0 garbage=0 cut=0 events.spawn=%d i.exit=%d", WORKERS + 1, WORKERS));
+	clean_up();
+}
+
+static struct outcome of_child;
+
+static int forks_main(void *arg)
+{
+	work();
+	in_child(&of_child, record_too);
+	work();
+	return 0;
+}
+
+TEST(the_file_is_not_a_forked_childs)
+{
+	RUNS_IN_CHILD();
+	NEEDS_ALL();
+	use_turns();
+	setenv("RINGO_TRACE", file, 1);
+	EXPECT_EQ(0, run_main(forks_main));
+	EXPECT_EQ(0, of_child.status);
+	EXPECT_TRUE(said(&of_child, others));
+	EXPECT_EQ(0, check_trace("lost=0 garbage=0 cut=0 events.spawn=%d", 2 * WORKERS + 1));
+	clean_up();
+}
+
+TEST(a_name_may_have_the_process_id)
+{
+	char name[100];
+	pid_t pids[2];
+
+	NEEDS_ALL();
+	snprintf(name, sizeof(name), "%s/of.%%p.100%%%%.json", dir);
+	for (int i = 0; i < 2; i++)
+		pids[i] = start_recorded(name);
+	for (int i = 0; i < 2; i++)
+		end_recorded(pids[i]);
+	for (int i = 0; i < 2; i++) {
+		snprintf(file, sizeof(file), "%s/of.%d.100%%.json", dir, pids[i]);
+		EXPECT_EQ(0, check_trace("lost=0 garbage=0 cut=0 events.spawn=%d", WORKERS + 1));
+		unlink(file);
+	}
+	EXPECT_EQ(0, rmdir(dir)); /* nothing else was made there */
+}
+
+static const char *bad_name;
+
+static void record_badly(void)
+{
+	setenv("RINGO_TRACE", bad_name, 1);
+	CHECK_EQ(0, run_main(worker_main));
+}
+
+TEST(a_name_that_is_none_is_told)
+{
+	static const char *const names[] = { "/tmp/%d", "/tmp/x%", "%" };
+	struct outcome o;
+
+	RUNS_IN_CHILD();
+	NEEDS_ALL();
+	for (int i = 0; i < 3; i++) {
+		bad_name = names[i];
+		in_child(&o, record_badly);
+		EXPECT_EQ(0, o.status);
+		EXPECT_TRUE(said(&o, "% is to be followed by p, for the process id, or by %, for itself;"));
+	}
+	clean_up();
+}
+
 TEST(ringo_trace_has_all_that_happens_meanwhile)
 {
 	struct said s;

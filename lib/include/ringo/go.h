@@ -51,8 +51,9 @@ enum {
  * Options of ringo_run_opt(). Zero means the default for every field but size.
  * The environment overrides them: RINGO_PROCS, RINGO_BACKEND (auto, uring), RINGO_STACK (bytes, with
  * an optional k, m or g), RINGO_PREEMPT (auto, off, flag, sysmon, bpf, kmod), RINGO_QUANTUM_US, RINGO_DEBUG (1:
- * as RINGO_RUN_DEBUG). RINGO_TRACE=FILE records what goroutines do. RINGO_BPFD is where ringo-bpfd listens, if not at
- * /run/ringo/bpfd.sock. RINGO_GUARD=mprotect does as if the kernel had no guard markers, nor its module.
+ * as RINGO_RUN_DEBUG). RINGO_TRACE=FILE records what goroutines do, into a file that one process may have at a time;
+ * in its name %p is the process id, %% a %. RINGO_BPFD is where ringo-bpfd listens, if not at /run/ringo/bpfd.sock.
+ * RINGO_GUARD=mprotect does as if the kernel had no guard markers, nor its module.
  */
 struct ringo_options {
 	size_t size;          /* set by RINGO_OPTIONS */
