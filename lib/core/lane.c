@@ -229,10 +229,17 @@ void rg_lane_leave(struct m *m)
 	m->low = false;
 }
 
+void rg_lane_note_run(struct m *m, const struct p *p)
+{
+	rg_store_relaxed(&m->lane.from_p, p ? p->id + 1 : 0);
+	rg_store_relaxed(&m->lane.from_run, p ? rg_load_relaxed(&p->count.switches) : ++m->lane.begins);
+}
+
 void rg_lane_begin(struct m *m, const struct g *g)
 {
 	bool background = g->flags & RG_G_BACKGROUND;
 
+	rg_lane_note_run(m, m->p);
 	m->called = true;
 	m->lane.begun = true;
 	m->lane.run_cpu = rg_thread_cpu(&m->thread);

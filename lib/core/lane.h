@@ -27,7 +27,16 @@ struct rg_lane_place {
 	int64_t seen;     /* sysmon's: the turn that it has seen, */
 	int64_t turn_cpu; /* and cpu when it did */
 	int64_t run_cpu;  /* then */
+	uint32_t from_p;  /* which run goes on, or last went on, without a P: that of this P, plus 1, */
+	uint64_t from_run; /* with this number among its switches; 0: it began without one, for the so manyth time */
+	uint64_t begins;
 };
+
+/*
+ * The run of m's goroutine that began with P number p goes on without it. Before anybody else has that P, whose switches
+ * are still those of the run; the store of p->m releases it.
+ */
+void rg_lane_note_run(struct m *m, const struct p *p);
 
 /* m runs its G without a P from now on, if it does not know yet. sysmon. */
 void rg_lane_enter(struct m *m);

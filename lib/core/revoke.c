@@ -173,6 +173,7 @@ void rg_revoke_taken(struct m *m, struct p *p, struct m *next)
 	rg_add_relaxed(&rt.revocations, 1);
 	RG_USDT(m__revoke, m->tid, p->id);
 	rg_event_of_m(RINGO_EVENT_REVOKE, m, p);
+	rg_lane_note_run(m, p);
 	rg_lane_enter(m); /* first: who wakes up is preferred to a thread of low standing */
 	rg_spare_give(next, p);
 }

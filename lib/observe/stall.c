@@ -2,10 +2,11 @@
 /*
  * The stall watch: who keeps a thread for too long, computing or blocked, is reported while it does.
  *
- * A thread of its own looks at the M pages several times within the limit. Nothing is counted for it on any path:
- * it leaves the mark that a tick would leave (page->seen), which the next switch of that M overwrites, and so sees
- * later that it is still the same run. The switches of the P, if the M has one, tell that as well; of an M without
- * P only the mark, which BPF moves on when the thread has not had the CPU: there any mark is taken for the same.
+ * A thread of its own looks at the M pages several times within the limit. Nothing is counted for it on any path: a
+ * run of a goroutine is told from others by the P with which it began and the number of switches of that. Whoever takes
+ * the P away leaves both with the M (rg_lane_note_run), be it sysmon or a tick of the kernel's, and so does an M that
+ * begins a run without any.
+ *
  * An M may also be stuck in the scheduler, in io_uring_enter, without being asleep there: then the number of these
  * calls stays the same.
  *
@@ -26,7 +27,6 @@
 #include "base/membarrier.h"
 #include "core/dump.h"
 #include "core/gate.h"
-#include "core/kern.h"
 #include "core/rt.h"
 #include "observe/service.h"
 
@@ -37,11 +37,12 @@ enum { BURST = 5, LOOKS = 4 };
 
 /* What an M was found at. */
 struct found {
-	uint32_t cur_g, seen; /* cur_g 0: in io_uring_enter */
-	uint32_t p;
-	uint64_t count;       /* of switches, or of those calls; 0: it has no P */
+	uint32_t cur_g; /* 0: in io_uring_enter */
+	uint32_t p;     /* with which that began, plus 1; 0: with none */
+	uint64_t count; /* then: of switches, or of those calls */
 	int64_t since, cpu;
 	bool busy, told;
+	bool due; /* to be told now */
 };
 
 static struct {
@@ -57,43 +58,51 @@ static struct {
 
 /* ---- looking ---- */
 
-/* The word of the M page of who runs, with a mark. */
-static void mark(struct ringo_m_page *page, struct found *f, int64_t now)
-{
-	uint64_t __attribute__((may_alias)) *word = (void *)&page->cur_g;
-	uint64_t old = rg_load_relaxed(word), new = (uint32_t)old | (uint64_t)ringo_stamp((uint64_t)now) << 32;
-
-	if ((uint32_t)old && !(old >> 32) && rg_cas_full(word, old, new)) /* order: full; as the tick's: nothing hangs on it */
-		old = new;
-	f->cur_g = (uint32_t)old;
-	f->seen = (uint32_t)(old >> 32);
-}
-
 static bool is_idle(const struct p *p)
 {
 	return rg_load_relaxed(&p->idle) == RG_P_PARKED || rg_load_relaxed(&p->retired);
 }
 
-/* The page still names the one that it lost and does not know of. */
+/* It is the last M that had that one, plus 1; it may have lost it, and nobody have got it. */
+static const struct p *p_if_its(const struct m *m, uint32_t p)
+{
+	/* order: acquire; pairs with the release in rg_m_hold: with which run it goes on */
+	return p && rg_load_acquire(&rt.p[p - 1]->m) == m ? rt.p[p - 1] : NULL;
+}
+
+/* The page names the one that it has lost and does not know of; if it does know, that was the one at the last look. */
 static const struct p *p_of(struct m *m)
 {
-	uint32_t p = rg_load_relaxed(&rg_m_page(m)->p);
+	const struct p *p = p_if_its(m, rg_load_relaxed(&rg_m_page(m)->p));
 
-	return p && rg_load_relaxed(&rt.p[p - 1]->m) == m ? rt.p[p - 1] : NULL;
+	return p ? p : p_if_its(m, st.of[m->id].p);
+}
+
+/* The run that m is in. */
+static void find_run(struct m *m, const struct p *p, struct found *f)
+{
+	if (p) {
+		f->p = p->id + 1;
+		f->count = rg_load_relaxed(&p->count.switches);
+	}
+	if (p_if_its(m, f->p))
+		return;
+	f->p = rg_load_relaxed(&m->lane.from_p);
+	f->count = rg_load_relaxed(&m->lane.from_run);
 }
 
 static struct found find(struct m *m, int64_t now)
 {
 	struct ringo_m_page *page = rg_m_page(m);
 	const struct p *p = p_of(m);
-	struct found f = { .p = p ? p->id + 1 : 0, .since = now };
+	struct found f = { .cur_g = rg_load_relaxed(&page->cur_g), .since = now };
 
-	mark(page, &f, now);
 	if (f.cur_g) {
-		f.busy = f.seen;
-		f.count = p ? rg_load_relaxed(&p->count.switches) : 0;
+		f.busy = true;
+		find_run(m, p, &f);
 	} else if (p && rg_load_relaxed(&page->in_rt) == RINGO_RT_ASIDE && !is_idle(p)) {
 		f.busy = true;
+		f.p = p->id + 1;
 		f.count = rg_load_relaxed(&p->count.enters);
 	}
 	return f;
@@ -101,11 +110,7 @@ static struct found find(struct m *m, int64_t now)
 
 static bool is_same(const struct found *a, const struct found *b)
 {
-	if (!a->busy || !b->busy || a->cur_g != b->cur_g)
-		return false;
-	if (a->p && a->p == b->p)
-		return a->count == b->count;
-	return a->cur_g && (a->seen == b->seen || (rt.preempt == RINGO_PREEMPT_BPF && rg_kern_on()));
+	return a->busy && b->busy && a->cur_g == b->cur_g && a->p == b->p && a->count == b->count;
 }
 
 /* True: it is busy. Keeps what was known of a run that goes on. */
@@ -202,21 +207,22 @@ static void tell(struct m *m, struct found *f)
 /* When to look again, from now; -1: when somebody wakes us. */
 static int64_t look_all(int64_t limit)
 {
+	const unsigned n = rg_load_acquire(&rt.nm); /* order: acquire; pairs with the release of rt.nm */
 	int64_t now = rg_now();
 	bool busy = false;
 
-	/* order: acquire; pairs with the release of rt.nm */
-	for (unsigned i = 0, n = rg_load_acquire(&rt.nm); i < n; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		struct found *f = &st.of[i];
 
 		busy |= look(rt.m[i], now);
-		if (!f->busy || f->told || now - f->since < limit)
-			continue;
-		f->told = true;
-		rg_add_relaxed(&rt.stalls, 1);
-		if (may_tell(now))
-			tell(rt.m[i], f);
+		f->due = f->busy && !f->told && now - f->since >= limit;
+		f->told |= f->due;
+		rg_add_relaxed(&rt.stalls, f->due);
 	}
+	/* To tell takes long: who would be looked at only after that might have gone by unseen. */
+	for (unsigned i = 0; i < n; i++)
+		if (st.of[i].due && may_tell(now))
+			tell(rt.m[i], &st.of[i]);
 	if (!busy && rg_membarrier_works()) {
 		rg_store_relaxed(&st.asleep, 1);
 		rg_membarrier();
