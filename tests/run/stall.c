@@ -1,76 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* The stall watch: who is reported, how often, and who is not. */
-#include "dump_help.h"
-
-static int fd;
-
-static int64_t thread_cpu(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-static uint64_t stalls(void)
-{
-	struct ringo_stats s = { .size = sizeof(s) };
-
-	CHECK_EQ(0, ringo_stats_get(&s));
-	return s.stalls;
-}
-
-static char *told(void)
-{
-	return text_of(dup(fd));
-}
-
-static void watch(int64_t ns)
-{
-	fd = memory_file();
-	CHECK_EQ(0, ringo_stall_watch(ns, fd));
-}
-
-static void computes(void *ms)
-{
-	for (int64_t end = thread_cpu() + (intptr_t)ms * RINGO_MS; thread_cpu() < end;)
-		;
-}
-
-/* The thread is blocked, in a call that a signal ends now and then. */
-static void blocks(void *ms)
-{
-	for (int64_t end = now_ns() + (intptr_t)ms * RINGO_MS; now_ns() < end;)
-		nap_ms((end - now_ns()) / RINGO_MS + 1);
-}
-
-static void wait_stalls(uint64_t n)
-{
-	for (int i = 0; i < 20000 && stalls() < n; i++)
-		CHECK_EQ(0, ringo_sleep(RINGO_MS));
-	CHECK_EQ(n, stalls());
-}
-
-/* The report is written a little after it is counted. */
-static char *wait_told(const char *what)
-{
-	for (int i = 0; i < 20000; i++) {
-		char *text = told();
-
-		if (strstr(text, what))
-			return text;
-		free(text);
-		CHECK_EQ(0, ringo_sleep(RINGO_MS));
-	}
-	check_failed(__FILE__, __LINE__, what, 0, 0);
-	return NULL;
-}
+#include "stall_help.h"
 
 G_TEST(tells_once_of_who_computes)
 {
 	char *text;
 
-	watch(50 * RINGO_MS);
+	watch_stalls(50 * RINGO_MS);
 	CHECK_EQ(0, ringo_go_fn(computes, (void *)300));
 	wait_stalls(1);
 	text = wait_told("created by tells_once_of_who_computes_main");
@@ -79,8 +15,7 @@ G_TEST(tells_once_of_who_computes)
 	CHECK_HAS(text, "entry computes\n");
 	CHECK_EQ(1, count_in(text, "has kept"));
 	free(text);
-	while (ringo_num_goroutines() > 1)
-		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	wait_alone();
 	CHECK_EQ(1, stalls());
 	return 0;
 }
@@ -91,7 +26,7 @@ G_TEST(tells_of_who_is_blocked_and_where)
 	char *text;
 
 	for (unsigned i = 1; i <= 5 && !said; i++) { /* on a busy machine it may just be about to wait again */
-		watch(50 * RINGO_MS);
+		watch_stalls(50 * RINGO_MS);
 		CHECK_EQ(0, ringo_go_fn(blocks, (void *)300));
 		wait_stalls(i);
 		text = wait_told("entry blocks\n");
@@ -102,8 +37,7 @@ G_TEST(tells_of_who_is_blocked_and_where)
 		if (!said)
 			fprintf(stderr, "# %s\n", text);
 		free(text);
-		while (ringo_num_goroutines() > 1)
-			CHECK_EQ(0, ringo_sleep(RINGO_MS));
+		wait_alone();
 		CHECK_EQ(i, stalls());
 	}
 	CHECK(said);
@@ -113,7 +47,7 @@ G_TEST(tells_of_who_is_blocked_and_where)
 /* The main goroutine as well; and one that stalls again is told again. */
 static int turns_main(void *arg)
 {
-	watch(100 * RINGO_MS);
+	watch_stalls(100 * RINGO_MS);
 	computes((void *)200);
 	CHECK_EQ(0, ringo_sleep(RINGO_MS));
 	CHECK_EQ(1, stalls());
@@ -142,13 +76,12 @@ static int short_main(void *arg)
 	const char *at;
 	char *text;
 
-	watch(200 * RINGO_MS);
+	watch_stalls(200 * RINGO_MS);
 	CHECK_EQ(0, ringo_go_fn(gives_way, &stop));
 	CHECK_EQ(0, ringo_go_fn(gives_way, &stop));
 	CHECK_EQ(0, ringo_sleep(600 * RINGO_MS));
 	STORE(&stop, true);
-	while (ringo_num_goroutines() > 1)
-		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	wait_alone();
 	text = told();
 	/* On a busy machine it may get no CPU for that long. */
 	for (at = text; (at = strstr(at, "computed ")); at++)
@@ -157,11 +90,23 @@ static int short_main(void *arg)
 	return 0;
 }
 
-/* The same ones run all the time, but never for long. */
+/* The same ones run all the time, but never for long. In turns: one alone has nobody to give way to. */
 TEST(does_not_tell_of_who_gives_way)
 {
-	use_procs(1);
+	use_turns();
 	EXPECT_EQ(0, run_main(short_main));
+}
+
+static int moments_main(void *arg)
+{
+	stall_never_for_long();
+	return 0;
+}
+
+TEST(does_not_tell_of_who_is_blocked_for_moments)
+{
+	use_procs(1);
+	EXPECT_EQ(0, run_main(moments_main));
 }
 
 static int voluntary(const char *name)
@@ -195,7 +140,7 @@ G_TEST(sleeps_while_nobody_runs)
 	int before;
 	char *text;
 
-	watch(20 * RINGO_MS);
+	watch_stalls(20 * RINGO_MS);
 	CHECK_EQ(0, ringo_sleep(100 * RINGO_MS));
 	before = voluntary("ringo-stall");
 	CHECK(before >= 0);
@@ -212,12 +157,11 @@ G_TEST(leaves_some_out_when_there_are_many)
 {
 	char *text;
 
-	watch(30 * RINGO_MS);
+	watch_stalls(30 * RINGO_MS);
 	for (int i = 0; i < 12; i++)
 		CHECK_EQ(0, ringo_go_fn(blocks, (void *)400));
 	wait_stalls(12);
-	while (ringo_num_goroutines() > 1)
-		CHECK_EQ(0, ringo_sleep(RINGO_MS));
+	wait_alone();
 	text = told();
 	CHECK(count_in(text, "has kept") <= 6);
 	free(text);
@@ -233,9 +177,9 @@ G_TEST(can_be_changed_and_stopped)
 	CHECK_EQ(-ENOENT, ringo_stall_watch(0, -1));
 	CHECK_EQ(-EINVAL, ringo_stall_watch(-1, 2));
 	CHECK_EQ(-EINVAL, ringo_stall_watch(RINGO_US, 2));
-	watch(3600 * RINGO_SEC);
+	watch_stalls(3600 * RINGO_SEC);
 	computes((void *)20);
-	CHECK_EQ(0, ringo_stall_watch(20 * RINGO_MS, fd));
+	CHECK_EQ(0, ringo_stall_watch(20 * RINGO_MS, stall_fd));
 	computes((void *)100);
 	CHECK_EQ(1, stalls());
 	CHECK_EQ(0, ringo_stall_watch(0, -1));
