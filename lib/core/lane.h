@@ -33,8 +33,8 @@ struct rg_lane_place {
 };
 
 /*
- * The run of m's goroutine that began with P number p goes on without it. Before anybody else has that P, whose switches
- * are still those of the run; the store of p->m releases it.
+ * The run of m's goroutine that began with P number p goes on without it. Before anybody else has that P,
+ * whose switches are still those of the run; the store of p->m releases it.
  */
 void rg_lane_note_run(struct m *m, const struct p *p);
 

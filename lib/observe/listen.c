@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Where the debug endpoint listens: by TCP, on this machine only unless an address says otherwise, or at a path in the
- * file system, where only the same user may connect. A file there is removed if it is a socket that nobody listens on
- * and, at the end, if it still is ours.
+ * Where the debug endpoint listens: by TCP, on this machine only unless an address says otherwise, or at a
+ * path in the file system, where only the same user may connect. A file there is removed if it is a socket
+ * that nobody listens on and, at the end, if it still is ours.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -68,7 +68,10 @@ static int listen_path(struct rg_listener *l, const char *path)
 	return fd;
 }
 
-/* "host:port" for rg_tcp_listen_number: what is told without an address, or as localhost, is for this machine only. */
+/*
+ * "host:port" for rg_tcp_listen_number: what is told without an address, or as localhost, is for this machine
+ * only.
+ */
 static int listen_tcp(const char *addr)
 {
 	static const char *const here[] = { "", "localhost" };

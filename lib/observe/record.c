@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * Recording what one's own goroutines do: for the debug endpoint, and into the file that RINGO_TRACE names, from the
- * first goroutine to the last.
+ * Recording what one's own goroutines do: for the debug endpoint, and into the file that RINGO_TRACE names,
+ * from the first goroutine to the last.
  *
- * The same reader as that of ringo-trace (recorder.h), only that memory need not be fetched from another process. It
- * looks at records that Ms may be writing, and finds out afterwards which these were.
+ * The same reader as that of ringo-trace (recorder.h), only that memory need not be fetched from another
+ * process. It looks at records that Ms may be writing, and finds out afterwards which these were.
  *
- * The environment is handed down, so other processes may be told to write to the same file. Who records holds a lock
- * on it (flock), and empties it only then; another one goes on without. The lock goes with the descriptor, which a
- * forked child closes and the end of the recording.
+ * The environment is handed down, so other processes may be told to write to the same file. Who records holds
+ * a lock on it (flock), and empties it only then; another one goes on without. The lock goes with the
+ * descriptor, which a forked child closes and the end of the recording.
  */
 #include "observe/record.h"
 

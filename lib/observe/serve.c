@@ -3,24 +3,25 @@
  * The debug endpoint: reports about the running program by HTTP.
  *
  * A thread of its own and no goroutine: who asks wants to know why goroutines do not get anywhere. It waits
- * in poll for all clients at a time and never for one of them: an answer is first written to a file in memory,
- * from which a slow reader fetches it, and which tells the length. A dump of millions of goroutines is cut where that
- * file is sealed.
+ * in poll for all clients at a time and never for one of them: an answer is first written to a file in
+ * memory, from which a slow reader fetches it, and which tells the length. A dump of millions of goroutines
+ * is cut where that file is sealed.
  *
  * A trace takes as many seconds as were asked for; meanwhile others are served. Each has its own recording.
  *
- * A client gets one answer. What it sends beside the request is read and thrown away, for a while: a socket that
- * is closed with bytes unread may drop the answer with them.
+ * A client gets one answer. What it sends beside the request is read and thrown away, for a while: a socket
+ * that is closed with bytes unread may drop the answer with them.
  *
- * Clients may be slow, or mean harm. So there are limits (serve.h): to how many there are, to the bytes of all
- * answers, to how long each may take in all. And whoever needs a place, or room for an answer, takes it from one who
- * has had his chance (spare_at): first from those who have their answer but for closing, then from those who were slow
- * to ask, then from recordings whose client sends no more, which is all that is seen of one that has gone away, and
- * last from those who are slow to fetch. Of the answers that take long to make, one is made at a time, and the turn
- * goes round.
+ * Clients may be slow, or mean harm. So there are limits (serve.h): to how many there are, to the bytes of
+ * all answers, to how long each may take in all. And whoever needs a place, or room for an answer, takes it
+ * from one who has had his chance (spare_at): first from those who have their answer but for closing, then
+ * from those who were slow to ask, then from recordings whose client sends no more, which is all that is seen
+ * of one that has gone away, and last from those who are slow to fetch. Of the answers that take long to
+ * make, one is made at a time, and the turn goes round.
  *
- * One thread touches the clients; whoever starts and ends it does so under the lock, or at the end of the run. A
- * forked child closes what there is: so a client's state is stored last when it comes, and first when it goes.
+ * One thread touches the clients; whoever starts and ends it does so under the lock, or at the end of the
+ * run. A forked child closes what there is: so a client's state is stored last when it comes, and first when
+ * it goes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -544,7 +545,10 @@ static int64_t prepare(struct pollfd *fds, unsigned *n, int bell, int64_t now)
 	return until;
 }
 
-/* Those that have something to do, from turn on. False: one took long, so that others have theirs in the next round. */
+/*
+ * Those that have something to do, from turn on. False: one took long, so that others have theirs in the next
+ * round.
+ */
 static bool serve_clients(struct rg_service *s, const struct pollfd *fds)
 {
 	const unsigned first = srv.turn;
@@ -558,10 +562,10 @@ static bool serve_clients(struct rg_service *s, const struct pollfd *fds)
 		srv.turn = (first + k + 1) % CLIENTS;
 		if (c->state == FREE || !c->polled)
 			continue;
-		if (fds[c->polled].revents)
+		if (c->state != RECORDS && now >= c->until)
+			overdue(c); /* also if it is busy all the time */
+		else if (fds[c->polled].revents)
 			step(c, fds[c->polled].revents);
-		else if (c->state != RECORDS && now >= c->until)
-			overdue(c);
 	}
 	return true;
 }

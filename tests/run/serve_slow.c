@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The debug endpoint beside clients that are slow, gone, or mean harm: others are answered, none stays for ever, what
- * they take is bounded, nothing is left of them, and a run ends in spite of them.
+ * The debug endpoint beside clients that are slow, gone, or mean harm: others are answered, none stays for
+ * ever, what they take is bounded, nothing is left of them, and a run ends in spite of them.
  */
 #include <alloca.h>
 #include <poll.h>
@@ -77,7 +77,10 @@ static void start_waiters(void)
 	wait_waiting(WAITERS);
 }
 
-/* Sockets of both ends, answers that are in memory, and the bytes of these. The runtime may open other things. */
+/*
+ * Sockets of both ends, answers that are in memory, and the bytes of these. The runtime may open other
+ * things.
+ */
 struct there {
 	int sockets, answers;
 	int64_t bytes;

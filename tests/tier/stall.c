@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The stall watch where the kernel takes Ps: who stalls loses the P meanwhile, in a tick or because it blocks, and is
- * told of once all the same. The same without the kernel's help, and what else it does: tests/run/stall.c.
+ * The stall watch where the kernel takes Ps: who stalls loses the P meanwhile, in a tick or because it
+ * blocks, and is told of once all the same. The same without the kernel's help, and what else it does:
+ * tests/run/stall.c.
  */
 #include <sched.h>
 
