@@ -104,7 +104,7 @@ zoo) zoo ;;
 # that fail while a module is loaded some are of its tracepoints, which the kernel does not expect.
 suite)
 	{
-		sed '/^# The library with/,/^# The kernel module/d' tests/vm/list | grep -vE "bpf|ringo-prof"
+		sed '/^# The library with/,/^# The kernel module/d' tests/vm/list | grep -vE "bpf|ringo-(prof|trace)|ktrace"
 		echo tests/kmod/faults
 	} | EXPECTED='WARNING: .* at kernel/trace/trace_events\.c' boot ''
 	;;
