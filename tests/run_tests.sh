@@ -116,7 +116,7 @@ run_one() {
 		flock 9
 		printf '%s\n' "$text"
 		if [ "$failed" != 0 ] && [ -z "${STRICT:-}" ] && may_be_the_machine $status "$log"; then
-			echo "$passed $failed $skipped $group $env $*" >>"$RESULTS/again"
+			echo "$passed $failed $skipped $TIMEOUT $group $env $*" >>"$RESULTS/again"
 		else
 			echo "$passed $failed $skipped" >>"$RESULTS/counts"
 		fi
@@ -125,10 +125,10 @@ run_one() {
 	rm -f "$log"
 }
 
-# another chance for PASSED FAILED SKIPPED GROUP ENVIRONMENT PROGRAM...
+# another chance for PASSED FAILED SKIPPED TIMEOUT GROUP ENVIRONMENT PROGRAM...
 try_again() {
-	local counts="$1 $2 $3" group=$4 env=$5 log passed failed skipped why tries=0 start=$SECONDS
-	shift 5
+	local counts="$1 $2 $3" TIMEOUT=$4 group=$5 env=$6 log passed failed skipped why tries=0 start=$SECONDS
+	shift 6
 	log=$(mktemp "$RESULTS/log.XXXXXX")
 	while [ $tries = 0 ] || { [ "$failed" = 0 ] && [ $tries -lt 3 ] && [ $((SECONDS - start)) -lt 60 ]; }; do
 		execute "$env" "$log" "$@"
