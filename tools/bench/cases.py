@@ -15,7 +15,7 @@ THREADS = GOROUTINES + ("pthread",)
 RUNTIMES = GOROUTINES + ("boost", "pthread")
 SYNC = (0.45, 0.6)              # mutex held, cond, timers, with one P and with two
 SELECT = (0.6, 0.8)
-LOCKS = (1.1, 1.1)      # nearly all of it is two locked instructions, which Go needs, too
+LOCKS = (1.2, 1.2)      # nearly all of it is two locked instructions, which Go needs, too
 LOOKS = (1, 1)          # a load and a branch
 KERNEL_TICK_MS = time.clock_getres(6) * 1000            # 6: CLOCK_MONOTONIC_COARSE
 
